@@ -25,8 +25,12 @@ const LAYERS: &[(&str, &[&str])] = &[
             "connector-blackhole",
         ],
     ),
-    ("policies", &["delivery", "nameserver", "planner", "operators"]),
+    (
+        "policies",
+        &["delivery", "nameserver", "planner", "operators"],
+    ),
     ("processes", &["server", "engine", "connect-runtime"]),
+    ("tests", &["peers"]),
     ("house", &["millstream", "xtask"]),
 ];
 
@@ -61,8 +65,13 @@ fn manifests() -> Vec<Manifest> {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).expect("a folder of the checkout is readable") {
             let path = entry.expect("a folder entry is readable").path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if !path.is_dir() || name.starts_with('.') || name == "target" || name == "node_modules" {
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            if !path.is_dir() || name.starts_with('.') || name == "target" || name == "node_modules"
+            {
                 continue;
             }
             let manifest = path.join("Cargo.toml");
@@ -83,8 +92,13 @@ fn is_member(manifest: &PathBuf) -> bool {
 
 fn read_manifest(path: &Path) -> Manifest {
     let text = std::fs::read_to_string(path).expect("a manifest is readable");
-    let manifest: toml::Table = text.parse().unwrap_or_else(|why| panic!("{}: {why}", path.display()));
-    let name = manifest["package"]["name"].as_str().expect("a package has a name").to_owned();
+    let manifest: toml::Table = text
+        .parse()
+        .unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+    let name = manifest["package"]["name"]
+        .as_str()
+        .expect("a package has a name")
+        .to_owned();
     let uses = manifest
         .get("dependencies")
         .and_then(toml::Value::as_table)
@@ -111,9 +125,13 @@ fn broken_arrows(manifests: &[Manifest]) -> Vec<String> {
             continue;
         };
         for used in uses {
-            let Some(&other) = height.get(used.as_str()) else { continue };
+            let Some(&other) = height.get(used.as_str()) else {
+                continue;
+            };
             let (from, to) = (LAYERS[own].0, LAYERS[other].0);
-            let sideways = ALLOWED_SIDEWAYS.iter().any(|(a, b, _)| a == name && b == used);
+            let sideways = ALLOWED_SIDEWAYS
+                .iter()
+                .any(|(a, b, _)| a == name && b == used);
             if other > own {
                 broken.push(format!("{name} ({from}) points up at {used} ({to})"));
             } else if other == own && !sideways {
@@ -134,15 +152,24 @@ fn every_arrow_points_down() {
 
 #[test]
 fn every_crate_of_a_layer_exists() {
-    let found: Vec<String> = manifests().into_iter().map(|manifest| manifest.name).collect();
+    let found: Vec<String> = manifests()
+        .into_iter()
+        .map(|manifest| manifest.name)
+        .collect();
     for (name, _) in layers() {
-        assert!(found.iter().any(|other| other == name), "{name} has a layer but no manifest");
+        assert!(
+            found.iter().any(|other| other == name),
+            "{name} has a layer but no manifest"
+        );
     }
 }
 
 #[test]
 fn an_arrow_that_points_up_or_sideways_is_named() {
-    let arrow = |name: &str, used: &str| Manifest { name: name.into(), uses: vec![used.into()] };
+    let arrow = |name: &str, used: &str| Manifest {
+        name: name.into(),
+        uses: vec![used.into()],
+    };
     let broken = broken_arrows(&[
         arrow("model", "store"),
         arrow("store", "metadata"),
@@ -164,7 +191,17 @@ fn an_arrow_that_points_up_or_sideways_is_named() {
 fn only_the_disk_module_may_use_unsafe() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut guilty = Vec::new();
-    let mut folders: Vec<PathBuf> = ["broker", "cli", "connect", "plugins", "sql-filter", "streams"].iter().map(|name| root.join(name)).collect();
+    let mut folders: Vec<PathBuf> = [
+        "broker",
+        "cli",
+        "connect",
+        "plugins",
+        "sql-filter",
+        "streams",
+    ]
+    .iter()
+    .map(|name| root.join(name))
+    .collect();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).expect("a folder of the checkout is readable") {
             let path = entry.expect("a folder entry is readable").path();
@@ -172,14 +209,23 @@ fn only_the_disk_module_may_use_unsafe() {
                 folders.push(path);
             } else if path.extension().is_some_and(|kind| kind == "rs") {
                 let text = std::fs::read_to_string(&path).expect("a source file is readable");
-                let place = path.strip_prefix(root).expect("it lies below the root").to_string_lossy().into_owned();
+                let place = path
+                    .strip_prefix(root)
+                    .expect("it lies below the root")
+                    .to_string_lossy()
+                    .into_owned();
                 let lifted = text.contains("allow(unsafe_code)");
-                let excused = place.starts_with("broker/runtime/src/disk") || place.starts_with("plugins/sdk") || place.contains("/tests/");
+                let excused = place.starts_with("broker/runtime/src/disk")
+                    || place.starts_with("plugins/sdk")
+                    || place.contains("/tests/");
                 if lifted && !excused {
                     guilty.push(place);
                 }
             }
         }
     }
-    assert!(guilty.is_empty(), "unsafe code is allowed outside runtime::disk: {guilty:?}");
+    assert!(
+        guilty.is_empty(),
+        "unsafe code is allowed outside runtime::disk: {guilty:?}"
+    );
 }

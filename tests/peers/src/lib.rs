@@ -1,0 +1,15 @@
+//! What tests meet from outside: other people's clients, servers and toolchains.
+//!
+//! Nothing here is vendored. Each part comes from its own registry by name and version on
+//! first use, says so, and stays in the user's cache directory for next time.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod cache;
+mod debian;
+mod maven;
+mod tools;
+
+pub use cache::{cache, say, stamp};
+pub use debian::{find_postgres, require_debian};
+pub use maven::{Jars, javac};
+pub use tools::{cargo_deny, run};

@@ -1,0 +1,48 @@
+//! Brings what tests and lints need, and says so.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use peers::{Jars, cache, find_postgres, run, say};
+
+/// Everything from outside that tests meet. A second call finds it all and does nothing.
+pub fn peers() -> Result<()> {
+    wasm_target()?;
+    Jars::rocketmq("5.5.0")?;
+    Jars::rocketmq("4.9.3")?;
+    find_postgres()?;
+    Ok(())
+}
+
+/// One target folder for every checkout of this user, so that a fresh clone reuses compiled dependencies.
+///
+/// Starts itself again with the folder in its environment: a process must not change its own.
+pub fn share_build_cache(command: &str) -> Result<()> {
+    let target = match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(chosen) => PathBuf::from(chosen),
+        None => cache("target")?,
+    };
+    say(&format!("building in {}", target.display()));
+    let status = Command::new(std::env::current_exe()?)
+        .arg(command)
+        .env("CARGO_TARGET_DIR", &target)
+        .status()?;
+    ensure!(status.success(), "{command} failed");
+    Ok(())
+}
+
+fn wasm_target() -> Result<()> {
+    let installed =
+        run(Command::new("rustup").args(["target", "list", "--installed"])).unwrap_or_default();
+    if !installed
+        .lines()
+        .any(|line| line == "wasm32-unknown-unknown")
+    {
+        say("adding the Rust target wasm32-unknown-unknown");
+        run(Command::new("rustup").args(["target", "add", "wasm32-unknown-unknown"])).context(
+            "example functions are built for WebAssembly: add the target wasm32-unknown-unknown",
+        )?;
+    }
+    Ok(())
+}
