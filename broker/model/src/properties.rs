@@ -1,0 +1,255 @@
+//! A message's properties, kept as the text that travels and is stored.
+//!
+//! ```text
+//! name 0x01 value 0x02 name 0x01 value 0x02 …
+//! ```
+//! The text is kept rather than a map, because a stored record must be written again byte for
+//! byte, and because most properties of most messages are never looked at. Reading follows
+//! RocketMQ: a token without a name or without a value does not count, and of two tokens with
+//! the same name the last one does.
+
+mod names;
+mod view;
+
+use std::fmt;
+
+pub use names::*;
+pub use view::{PropertiesView, Tokens};
+
+/// Ends a name.
+pub const NAME_END: u8 = 0x01;
+/// Ends a value.
+pub const VALUE_END: u8 = 0x02;
+/// Separates the keys inside `KEYS`.
+pub const KEY_SEPARATOR: char = ' ';
+/// Most bytes a record's properties may have.
+pub const TEXT_LIMIT: usize = i16::MAX as usize;
+
+/// The properties of one message, in the order in which they were given.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Properties {
+    text: String,
+}
+
+impl Properties {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes over a text as it came. Bytes that are not UTF-8 are replaced by U+FFFD.
+    pub fn parse(text: &[u8]) -> Self {
+        Self {
+            text: String::from_utf8_lossy(text).into_owned(),
+        }
+    }
+
+    /// The text to send or to store: what was parsed, and what was changed since.
+    pub fn as_text(&self) -> &str {
+        &self.text
+    }
+
+    /// Bytes of the text.
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    pub fn view(&self) -> PropertiesView<'_> {
+        PropertiesView::new(self.text.as_bytes())
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.view().get(name)
+    }
+
+    /// The property's value as a number, `None` also when it is not one.
+    pub fn number(&self, name: &str) -> Option<i64> {
+        self.get(name)?.parse().ok()
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Names and values in the order of the text. A repeated name is seen each time.
+    pub fn iter(&self) -> Tokens<'_> {
+        self.view().iter()
+    }
+
+    /// Gives a property a value, in its old place if it has one, else at the end.
+    ///
+    /// 0x01 and 0x02 are left out of name and value: a property must not be able to smuggle in
+    /// another. An empty value removes the property, as it would on the next reading.
+    pub fn set(&mut self, name: &str, value: impl fmt::Display) {
+        let name = without_separators(name.to_string());
+        let value = without_separators(value.to_string());
+        if name.is_empty() {
+            return;
+        }
+        if value.is_empty() {
+            self.remove(&name);
+            return;
+        }
+        if let Some(place) = view::value_range(self.text.as_bytes(), &name) {
+            self.text.replace_range(place, &value);
+            return;
+        }
+        self.end_last_value();
+        self.text.reserve(name.len() + value.len() + 2);
+        self.text.push_str(&name);
+        self.text.push(char::from(NAME_END));
+        self.text.push_str(&value);
+        self.text.push(char::from(VALUE_END));
+    }
+
+    /// Removes every token of that name and returns the value it had.
+    pub fn remove(&mut self, name: &str) -> Option<String> {
+        let mut removed = None;
+        while let Some(place) = view::value_range(self.text.as_bytes(), name) {
+            removed.get_or_insert_with(|| self.text[place.clone()].to_string());
+            let start = place.start - 1 - name.len();
+            let end = (place.end + 1).min(self.text.len());
+            self.text.replace_range(start..end, "");
+        }
+        removed
+    }
+
+    /// Appends all properties of another text, as it is. Where both have a name, the appended
+    /// one counts.
+    pub fn append_text(&mut self, other: &Properties) {
+        if other.is_empty() {
+            return;
+        }
+        self.end_last_value();
+        self.text.push_str(&other.text);
+    }
+
+    fn end_last_value(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with(char::from(VALUE_END)) {
+            self.text.push(char::from(VALUE_END));
+        }
+    }
+}
+
+fn without_separators(mut text: String) -> String {
+    text.retain(|character| {
+        character != char::from(NAME_END) && character != char::from(VALUE_END)
+    });
+    text
+}
+
+impl From<String> for Properties {
+    fn from(text: String) -> Self {
+        Self { text }
+    }
+}
+
+impl From<&str> for Properties {
+    fn from(text: &str) -> Self {
+        Self::from(text.to_string())
+    }
+}
+
+impl<N: AsRef<str>, V: fmt::Display> FromIterator<(N, V)> for Properties {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        let mut properties = Self::new();
+        for (name, value) in pairs {
+            properties.set(name.as_ref(), value);
+        }
+        properties
+    }
+}
+
+impl<'a> IntoIterator for &'a Properties {
+    type Item = (&'a str, &'a str);
+    type IntoIter = Tokens<'a>;
+
+    fn into_iter(self) -> Tokens<'a> {
+        self.iter()
+    }
+}
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_map().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &[(&str, &str)]) {
+        let properties = Properties::from(text);
+        assert_eq!(properties.iter().collect::<Vec<_>>(), expected, "{text:?}");
+        assert_eq!(properties.as_text(), text);
+    }
+
+    #[test]
+    fn tokens_without_name_or_value_do_not_count() {
+        check("", &[]);
+        check("a\u{1}b\u{2}", &[("a", "b")]);
+        check("a\u{1}b", &[("a", "b")]);
+        check("a\u{1}\u{2}c\u{1}d\u{2}", &[("c", "d")]);
+        check("\u{1}b\u{2}c\u{1}d", &[("c", "d")]);
+        check("\u{2}\u{2}ab\u{2}c\u{1}d\u{1}e\u{2}", &[("c", "d\u{1}e")]);
+    }
+
+    #[test]
+    fn the_last_of_equal_names_counts() {
+        let properties = Properties::from("a\u{1}1\u{2}b\u{1}2\u{2}a\u{1}3\u{2}a\u{1}\u{2}");
+        assert_eq!(properties.get("a"), Some("3"));
+        assert_eq!(properties.number("b"), Some(2));
+        assert_eq!(properties.get("c"), None);
+        assert_eq!(properties.get(""), None);
+    }
+
+    #[test]
+    fn a_changed_property_keeps_its_place() {
+        let mut properties = Properties::from("a\u{1}1\u{2}b\u{1}2");
+        properties.set("a", "longer");
+        properties.set("c", 7);
+        assert_eq!(
+            properties.as_text(),
+            "a\u{1}longer\u{2}b\u{1}2\u{2}c\u{1}7\u{2}"
+        );
+    }
+
+    #[test]
+    fn removing_removes_every_token_of_the_name() {
+        let mut properties = Properties::from("a\u{1}1\u{2}b\u{1}2\u{2}a\u{1}3");
+        assert_eq!(properties.remove("a"), Some("3".to_string()));
+        assert_eq!(properties.as_text(), "b\u{1}2\u{2}");
+        assert_eq!(properties.remove("a"), None);
+        properties.set("b", "");
+        assert!(properties.is_empty());
+    }
+
+    #[test]
+    fn a_value_cannot_smuggle_in_a_property() {
+        let mut properties = Properties::new();
+        properties.set("a", "x\u{2}TRAN_MSG\u{1}true");
+        assert_eq!(
+            properties.iter().collect::<Vec<_>>(),
+            [("a", "xTRAN_MSGtrue")]
+        );
+    }
+
+    #[test]
+    fn appended_properties_win_over_earlier_ones() {
+        let mut properties = Properties::from("a\u{1}1");
+        properties.append_text(&Properties::from("a\u{1}2\u{2}"));
+        assert_eq!(properties.get("a"), Some("2"));
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_replaced() {
+        let properties = Properties::parse(b"a\x01\xff\x02b\x01c\x02");
+        assert_eq!(properties.get("a"), Some("\u{fffd}"));
+        assert_eq!(properties.get("b"), Some("c"));
+    }
+}
