@@ -1,0 +1,117 @@
+//! The ROCKETMQ form of a header.
+
+use std::borrow::Cow;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::encode::Head;
+use crate::ext_fields::{FieldSink, Received, Span, WriteFields};
+use crate::{Error, Flag, Header, Language, RequestCode, Version};
+
+/// Bytes before the remark.
+const FIXED: usize = 17;
+
+pub(crate) fn decode(text: Bytes) -> Result<Header, Error> {
+    let short = || Error::Frame {
+        why: "the binary header is cut short",
+    };
+    if text.len() < FIXED {
+        return Err(short());
+    }
+    let mut fixed = &text[..FIXED];
+    let code = i32::from(fixed.get_i16());
+    let language = Language::from_number(fixed.get_u8());
+    let version = Version(i32::from(fixed.get_i16()));
+    let opaque = fixed.get_i32();
+    let flag = Flag(fixed.get_i32());
+    let mut at = FIXED - 4;
+    let remark = piece(&text, &mut at, 4).ok_or_else(short)?;
+    let remark = match std::str::from_utf8(remark.of(&text)) {
+        Ok("") => None,
+        Ok(remark) => Some(Cow::Owned(remark.to_owned())),
+        Err(_) => {
+            return Err(Error::Frame {
+                why: "the remark is not UTF-8",
+            });
+        }
+    };
+    let fields = piece(&text, &mut at, 4).ok_or_else(short)?;
+    at -= fields.length();
+    let end = at + fields.length();
+    let mut received = Received::default();
+    while at < end {
+        let name = piece(&text[..end], &mut at, 2).ok_or_else(short)?;
+        let value = piece(&text[..end], &mut at, 4).ok_or_else(short)?;
+        if [name, value]
+            .iter()
+            .any(|part| std::str::from_utf8(part.of(&text)).is_err())
+        {
+            return Err(Error::Frame {
+                why: "a custom field is not UTF-8",
+            });
+        }
+        // This form cannot tell an empty value from none; RocketMQ reads both as none.
+        if value.length() > 0 {
+            received.add(name, value)?;
+        }
+    }
+    let code = if flag.is_response() {
+        code
+    } else {
+        RequestCode(code).widened().0
+    };
+    Ok(Header {
+        code,
+        language,
+        version,
+        opaque,
+        flag,
+        remark,
+        ext: received.in_text(text),
+    })
+}
+
+/// Reads a length of `width` bytes and steps over as many bytes behind it.
+fn piece(text: &[u8], at: &mut usize, width: usize) -> Option<Span> {
+    let length = usize::try_from(text.get(*at..*at + width)?.get_uint(width)).ok()?;
+    let start = *at + width;
+    let end = start.checked_add(length).filter(|&end| end <= text.len())?;
+    *at = end;
+    Some(Span::new(start, end))
+}
+
+pub(crate) fn encode(out: &mut BytesMut, head: &Head<'_>, fields: &impl WriteFields) {
+    // The form has 16 bits for code and version. A POP code loses its upper part, as in RocketMQ.
+    out.put_i16(head.code as i16);
+    out.put_u8(head.language.number());
+    out.put_i16(head.version.0 as i16);
+    out.put_i32(head.opaque);
+    out.put_i32(head.flag.0);
+    let remark = head.remark.unwrap_or_default();
+    out.put_u32(length(remark));
+    out.put_slice(remark.as_bytes());
+    let length_at = out.len();
+    out.put_u32(0);
+    fields.write_fields(&mut Entries { out });
+    let written = (out.len() - length_at - 4) as u32;
+    out[length_at..length_at + 4].copy_from_slice(&written.to_be_bytes());
+}
+
+fn length(text: &str) -> u32 {
+    u32::try_from(text.len()).expect("what we say in a header is far below 4 GiB")
+}
+
+struct Entries<'o> {
+    out: &'o mut BytesMut,
+}
+
+impl FieldSink for Entries<'_> {
+    fn put(&mut self, name: &str, value: &str) {
+        self.out.put_u16(
+            u16::try_from(name.len()).expect("a field name is shorter than all fields may be"),
+        );
+        self.out.put_slice(name.as_bytes());
+        self.out.put_u32(length(value));
+        self.out.put_slice(value.as_bytes());
+    }
+}

@@ -1,0 +1,311 @@
+//! The JSON form of a header: a reader that works in place, and a writer.
+
+use std::borrow::Cow;
+
+use bytes::{BufMut, BytesMut};
+
+use crate::digits::Digits;
+use crate::encode::Head;
+use crate::ext_fields::{FieldSink, Received, Span, WriteFields};
+use crate::json_text::{put_string, unescape};
+use crate::{Error, Flag, Header, Language, Version};
+
+/// Deepest nesting the reader follows in members it does not know.
+const DEPTH_LIMIT: usize = 8;
+
+/// Reads a header. Escaped strings are unescaped where they lie, so that every
+/// field is a slice of the one buffer.
+pub(crate) fn decode(mut text: BytesMut) -> Result<Header, Error> {
+    // Checked once, here: unescaping keeps it true.
+    std::str::from_utf8(&text).map_err(|_| Error::Frame {
+        why: "the header is not UTF-8",
+    })?;
+    let mut code = None;
+    let mut language = Language::Other;
+    let mut version = Version(0);
+    let mut opaque = 0;
+    let mut flag = Flag(0);
+    let mut remark = None;
+    let mut fields = Received::default();
+    let mut reader = Reader {
+        text: &mut text,
+        at: 0,
+    };
+    reader.object(|reader, name| {
+        match name.of(reader.text) {
+            b"code" => code = Some(reader.integer()?),
+            b"extFields" => reader.fields(&mut fields)?,
+            b"flag" => flag = Flag(reader.integer()?),
+            b"language" => language = reader.language()?,
+            b"opaque" => opaque = reader.integer()?,
+            b"remark" => remark = reader.remark()?,
+            b"version" => version = Version(reader.integer()?),
+            _ => reader.skip(DEPTH_LIMIT)?,
+        }
+        Ok(())
+    })?;
+    reader.expect_end()?;
+    let code = code.ok_or(Error::Frame {
+        why: "the header has no code",
+    })?;
+    Ok(Header {
+        code,
+        language,
+        version,
+        opaque,
+        flag,
+        remark,
+        ext: fields.in_text(text.freeze()),
+    })
+}
+
+struct Reader<'t> {
+    text: &'t mut [u8],
+    at: usize,
+}
+
+const BROKEN: Error = Error::Frame {
+    why: "the header is not the JSON it should be",
+};
+
+impl Reader<'_> {
+    /// Calls `member` behind each `"name":` of the object that starts here.
+    fn object(
+        &mut self,
+        mut member: impl FnMut(&mut Self, Span) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.expect(b'{')?;
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            let name = self.string()?;
+            self.expect(b':')?;
+            member(self, name)?;
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(BROKEN),
+            }
+        }
+    }
+
+    fn fields(&mut self, fields: &mut Received) -> Result<(), Error> {
+        if self.peek() == Some(b'n') {
+            return self.scalar().map(|_| ());
+        }
+        self.object(|reader, name| match reader.peek() {
+            Some(b'"') => {
+                let value = reader.string()?;
+                fields.add(name, value)
+            }
+            // A field that is null is a field that is not there.
+            Some(b'n') => reader.scalar().map(|_| ()),
+            Some(b'{' | b'[') => Err(Error::Frame {
+                why: "a custom field is not a scalar",
+            }),
+            _ => {
+                let value = reader.scalar()?;
+                fields.add(name, value)
+            }
+        })
+    }
+
+    fn language(&mut self) -> Result<Language, Error> {
+        let span = self.string_or_scalar()?;
+        let text = span.of(self.text);
+        Ok(match number(text) {
+            Some(number) => u8::try_from(number).map_or(Language::Other, Language::from_number),
+            None => std::str::from_utf8(text).map_or(Language::Other, Language::from_name),
+        })
+    }
+
+    fn remark(&mut self) -> Result<Option<Cow<'static, str>>, Error> {
+        if self.peek() != Some(b'"') {
+            return self.scalar().map(|_| None);
+        }
+        let span = self.string()?;
+        match std::str::from_utf8(span.of(self.text)) {
+            Ok("") => Ok(Some(Cow::Borrowed(""))),
+            Ok(remark) => Ok(Some(Cow::Owned(remark.to_owned()))),
+            Err(_) => Err(BROKEN),
+        }
+    }
+
+    fn integer(&mut self) -> Result<i32, Error> {
+        let span = self.string_or_scalar()?;
+        number(span.of(self.text)).ok_or(Error::Frame {
+            why: "a number of the header is not a 32-bit integer",
+        })
+    }
+
+    fn string_or_scalar(&mut self) -> Result<Span, Error> {
+        if self.peek() == Some(b'"') {
+            self.string()
+        } else {
+            self.scalar()
+        }
+    }
+
+    fn string(&mut self) -> Result<Span, Error> {
+        self.expect(b'"')?;
+        let start = self.at;
+        let rest = &self.text[start..];
+        let stop = plain_length(rest);
+        match rest.get(stop) {
+            Some(b'"') => {
+                self.at = start + stop + 1;
+                Ok(Span::new(start, start + stop))
+            }
+            Some(_) => {
+                let (written, read) = unescape(&mut self.text[start..], stop).ok_or(BROKEN)?;
+                self.at = start + read;
+                Ok(Span::new(start, start + written))
+            }
+            None => Err(BROKEN),
+        }
+    }
+
+    /// A number, `true`, `false` or `null`, as its text.
+    fn scalar(&mut self) -> Result<Span, Error> {
+        self.skip_blanks();
+        let length = self.text[self.at..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+            .count();
+        if length == 0 {
+            return Err(BROKEN);
+        }
+        let start = self.at;
+        self.at += length;
+        Ok(Span::new(start, self.at))
+    }
+
+    fn skip(&mut self, depth: usize) -> Result<(), Error> {
+        match self.peek() {
+            Some(b'"') => self.string().map(|_| ()),
+            Some(b'{' | b'[') if depth == 0 => Err(Error::Frame {
+                why: "the header is nested too deep",
+            }),
+            Some(b'{') => self.object(|reader, _| reader.skip(depth - 1)),
+            Some(b'[') => self.skip_array(depth - 1),
+            _ => self.scalar().map(|_| ()),
+        }
+    }
+
+    fn skip_array(&mut self, depth: usize) -> Result<(), Error> {
+        self.expect(b'[')?;
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.skip(depth)?;
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(BROKEN),
+            }
+        }
+    }
+
+    fn peek(&mut self) -> Option<u8> {
+        self.skip_blanks();
+        self.text.get(self.at).copied()
+    }
+
+    fn expect(&mut self, wanted: u8) -> Result<(), Error> {
+        if self.peek() != Some(wanted) {
+            return Err(BROKEN);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn expect_end(&mut self) -> Result<(), Error> {
+        if self.peek().is_some() {
+            Err(BROKEN)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn skip_blanks(&mut self) {
+        while matches!(self.text.get(self.at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+            self.at += 1;
+        }
+    }
+}
+
+fn number(text: &[u8]) -> Option<i32> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Bytes before the first quote or backslash, looked at eight at a time.
+fn plain_length(text: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let (words, _) = text.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quote = word ^ (ONES * u64::from(b'"'));
+        let backslash = word ^ (ONES * u64::from(b'\\'));
+        let found = ((quote.wrapping_sub(ONES) & !quote)
+            | (backslash.wrapping_sub(ONES) & !backslash))
+            & HIGHS;
+        if found != 0 {
+            return at * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let start = words.len() * 8;
+    start
+        + text[start..]
+            .iter()
+            .take_while(|byte| !matches!(byte, b'"' | b'\\'))
+            .count()
+}
+
+/// Writes the members in RocketMQ's order: by name, without those that are null.
+pub(crate) fn encode(out: &mut BytesMut, head: &Head<'_>, fields: &impl WriteFields) {
+    out.put_slice(b"{\"code\":");
+    out.put_slice(Digits::of(head.code).as_bytes());
+    let mut members = Members { out, any: false };
+    fields.write_fields(&mut members);
+    let any = members.any;
+    out.put_slice(if any { b"},\"flag\":" } else { b",\"flag\":" });
+    out.put_slice(Digits::of(head.flag.0).as_bytes());
+    out.put_slice(b",\"language\":\"");
+    out.put_slice(head.language.name().as_bytes());
+    out.put_slice(b"\",\"opaque\":");
+    out.put_slice(Digits::of(head.opaque).as_bytes());
+    if let Some(remark) = head.remark {
+        out.put_slice(b",\"remark\":");
+        put_string(out, remark);
+    }
+    out.put_slice(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":");
+    out.put_slice(Digits::of(head.version.0).as_bytes());
+    out.put_u8(b'}');
+}
+
+struct Members<'o> {
+    out: &'o mut BytesMut,
+    any: bool,
+}
+
+impl FieldSink for Members<'_> {
+    fn put(&mut self, name: &str, value: &str) {
+        self.out
+            .put_slice(if self.any { b"," } else { b",\"extFields\":{" });
+        self.any = true;
+        put_string(self.out, name);
+        self.out.put_u8(b':');
+        put_string(self.out, value);
+    }
+}

@@ -1,0 +1,5 @@
+//! What real clients and a real RocketMQ 5.5.0 said to each other, understood and said again.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod captured;
+mod frames;
