@@ -1,0 +1,20 @@
+//! What can go wrong when something is to be remembered.
+
+use std::path::PathBuf;
+
+/// Why metadata could not be read or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("metadata in {} cannot be opened: {why}", path.display())]
+    Open { path: PathBuf, why: String },
+    #[error("metadata could not be written while {doing}: {why}")]
+    Write { doing: &'static str, why: String },
+    #[error("metadata could not be read while {doing}: {why}")]
+    Read { doing: &'static str, why: String },
+    #[error("{what} {name:?} is not valid: {why}")]
+    Invalid {
+        what: &'static str,
+        name: String,
+        why: String,
+    },
+}

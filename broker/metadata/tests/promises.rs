@@ -1,0 +1,253 @@
+//! What a broker still knows after a restart, a crash, and strange content.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::sync::Arc;
+
+use metadata::{
+    Batch, Commit, Durability, FjallTables, GroupConfig, Import, Imported, MemoryTables, Metadata,
+    Table, Tables, TopicConfig,
+};
+use model::{ConsumerGroup, LogOffset, QueueId, QueueOffset, Topic};
+
+fn topic(name: &str) -> Topic {
+    Topic::parse(name).expect("the test's topic is valid")
+}
+
+fn group(name: &str) -> ConsumerGroup {
+    ConsumerGroup::parse(name).expect("the test's group is valid")
+}
+
+fn queue(number: u32) -> QueueId {
+    QueueId::new(topic("orders"), number)
+}
+
+#[test]
+fn what_was_put_is_there_after_reopening_the_folder() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    {
+        let metadata = Metadata::open(folder.path()).expect("an empty folder opens");
+        assert!(
+            metadata
+                .topics
+                .put(topic("orders"), TopicConfig::with_queues(8))
+                .expect("the topic is kept")
+        );
+        assert!(
+            !metadata
+                .topics
+                .put(topic("orders"), TopicConfig::with_queues(8))
+                .expect("the same again is no change")
+        );
+        metadata
+            .groups
+            .put(
+                group("billing"),
+                GroupConfig {
+                    retry_max_times: 3,
+                    ..GroupConfig::default()
+                },
+            )
+            .expect("the group is kept");
+        metadata
+            .key_values
+            .put("ORDER_TOPIC_CONFIG", "orders", "broker-a:8")
+            .expect("the value is kept");
+        metadata
+            .offsets
+            .commit(&group("billing"), &queue(3), QueueOffset(42));
+        assert_eq!(
+            metadata
+                .flush(Durability::Now)
+                .expect("offsets are written"),
+            1
+        );
+    }
+    let metadata = Metadata::open(folder.path()).expect("the folder opens again");
+    assert_eq!(
+        metadata.topics.get("orders").as_deref(),
+        Some(&TopicConfig::with_queues(8))
+    );
+    assert_eq!(
+        metadata
+            .groups
+            .get("billing")
+            .map(|group| group.retry_max_times),
+        Some(3)
+    );
+    assert_eq!(
+        metadata
+            .key_values
+            .get("ORDER_TOPIC_CONFIG", "orders")
+            .as_deref(),
+        Some("broker-a:8")
+    );
+    assert_eq!(
+        metadata.offsets.get("billing", &queue(3)),
+        Some(QueueOffset(42))
+    );
+    assert_eq!(metadata.offsets.groups_of("orders"), [group("billing")]);
+}
+
+#[test]
+fn an_administrators_change_survives_a_crash_and_an_unflushed_commit_does_not() {
+    let disk = MemoryTables::default();
+    let metadata = Metadata::over(Arc::new(disk.clone())).expect("empty tables load");
+    metadata
+        .topics
+        .put(topic("orders"), TopicConfig::with_queues(4))
+        .expect("kept");
+    metadata
+        .offsets
+        .commit(&group("billing"), &queue(0), QueueOffset(7));
+    metadata.flush(Durability::Now).expect("written");
+    metadata
+        .offsets
+        .commit(&group("billing"), &queue(0), QueueOffset(9));
+    disk.crash();
+    let metadata = Metadata::over(Arc::new(disk)).expect("the tables load after the crash");
+    assert!(metadata.topics.get("orders").is_some());
+    assert_eq!(
+        metadata.offsets.get("billing", &queue(0)),
+        Some(QueueOffset(7))
+    );
+}
+
+#[test]
+fn a_reset_swallows_late_commits_until_a_consumer_has_seen_it() {
+    let metadata = Metadata::over(Arc::new(MemoryTables::default())).expect("empty tables load");
+    metadata
+        .offsets
+        .commit(&group("billing"), &queue(0), QueueOffset(100));
+    metadata
+        .offsets
+        .reset(&group("billing"), &queue(0), QueueOffset(5));
+    assert_eq!(
+        metadata
+            .offsets
+            .commit(&group("billing"), &queue(0), QueueOffset(101)),
+        Commit::ResetPending
+    );
+    assert_eq!(
+        metadata.offsets.get("billing", &queue(0)),
+        Some(QueueOffset(5))
+    );
+    assert_eq!(
+        metadata.offsets.take_reset("billing", &queue(0)),
+        Some(QueueOffset(5))
+    );
+    assert_eq!(metadata.offsets.take_reset("billing", &queue(0)), None);
+    assert_eq!(
+        metadata
+            .offsets
+            .commit(&group("billing"), &queue(0), QueueOffset(6)),
+        Commit::Stored
+    );
+}
+
+#[test]
+fn replaying_an_epochs_offsets_changes_nothing() {
+    let metadata = Metadata::over(Arc::new(MemoryTables::default())).expect("empty tables load");
+    let offsets = &metadata.offsets;
+    assert_eq!(
+        offsets.apply(
+            &group("job"),
+            &[(queue(0), QueueOffset(10))],
+            LogOffset(500)
+        ),
+        Commit::Stored
+    );
+    assert_eq!(
+        offsets.apply(
+            &group("job"),
+            &[(queue(0), QueueOffset(20))],
+            LogOffset(900)
+        ),
+        Commit::Stored
+    );
+    assert_eq!(
+        offsets.apply(
+            &group("job"),
+            &[(queue(0), QueueOffset(10))],
+            LogOffset(500)
+        ),
+        Commit::Repeated
+    );
+    assert_eq!(offsets.get("job", &queue(0)), Some(QueueOffset(20)));
+}
+
+#[test]
+fn unreadable_content_is_set_aside_and_the_rest_served() {
+    let tables = MemoryTables::default();
+    let mut batch = Batch::default();
+    batch.put(
+        Table::Topics,
+        "good",
+        r#"{"readQueues":1,"writeQueues":1,"permission":6}"#,
+    );
+    batch.put(Table::Topics, "bad", "not json");
+    batch.put(Table::Topics, vec![0xff, 0xfe], "{}");
+    batch.put(Table::Groups, "bad", "[]");
+    batch.put(Table::Offsets, "no-separator", "x");
+    batch.put(Table::Offsets, "t@g@0", "short");
+    batch.put(Table::KeyValues, "no separator", "x");
+    tables
+        .apply(batch, Durability::Now)
+        .expect("memory takes anything");
+    let metadata = Metadata::over(Arc::new(tables)).expect("any content boots");
+    assert_eq!(metadata.topics.all().len(), 1);
+    assert!(metadata.groups.all().is_empty());
+}
+
+#[test]
+fn a_rocketmq_configuration_is_taken_over_and_its_broken_entries_are_named() {
+    let metadata = Metadata::over(Arc::new(MemoryTables::default())).expect("empty tables load");
+    let import = Import {
+        topics: Some(serde_json::json!({"topicConfigTable": {
+            "orders": {"attributes": {"message.type": "FIFO"}, "order": true, "perm": 6, "readQueueNums": 8,
+                       "topicFilterType": "SINGLE_TAG", "topicName": "orders", "topicSysFlag": 0, "writeQueueNums": 4},
+            "broken": {"perm": "six"},
+        }})),
+        groups: Some(serde_json::json!({"subscriptionGroupTable": {
+            "billing": {"groupName": "billing", "retryMaxTimes": 5, "groupRetryPolicy": {"type": "CUSTOMIZED"}},
+        }})),
+        offsets: Some(
+            serde_json::json!({"offsetTable": {"orders@billing": {"0": 3, "1": -1}, "nonsense": {"0": 1}}}),
+        ),
+    };
+    let imported = import.into_metadata(&metadata).expect("memory takes it");
+    assert_eq!(
+        imported,
+        Imported {
+            topics: 1,
+            groups: 1,
+            offsets: 1,
+            set_aside: vec![
+                "topic \"broken\": readQueueNums is not a number".into(),
+                "committed offset \"nonsense\": is not topic@group".into(),
+            ],
+        }
+    );
+    let orders = metadata.topics.get("orders").expect("it was taken");
+    assert_eq!(
+        (orders.read_queues, orders.write_queues, orders.ordered),
+        (8, 4, true)
+    );
+    assert_eq!(
+        metadata.offsets.get("billing", &queue(0)),
+        Some(QueueOffset(3))
+    );
+    assert_eq!(
+        metadata
+            .groups
+            .get("billing")
+            .map(|group| group.rest.contains_key("groupRetryPolicy")),
+        Some(true)
+    );
+}
+
+#[test]
+fn two_processes_cannot_open_one_folder() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let _first = FjallTables::open(folder.path()).expect("the first opens");
+    assert!(FjallTables::open(folder.path()).is_err());
+}
