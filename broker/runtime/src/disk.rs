@@ -5,6 +5,7 @@
 
 mod map;
 mod real;
+mod sim;
 
 use std::io::{self, IoSlice};
 use std::ops::Range;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 pub use map::Mapped;
 pub use real::RealDisk;
+pub use sim::{DiskFailure, Faults, Operation, SimDisk};
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

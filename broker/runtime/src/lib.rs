@@ -14,6 +14,7 @@ mod tasks;
 
 pub use clock::{Clock, Elapsed, Moment, SimClock};
 pub use disk::{Advice, DirEntry, Disk, DiskLock, File, FileId, Mapped, Open, RealDisk, Space};
+pub use disk::{DiskFailure, Faults, Operation, SimDisk};
 pub use net::{Listener, Net, ReadHalf, SimNet, Stream, WriteHalf};
 pub use rng::Rng;
 pub use tasks::{Panic, Report, Shutdown, Task, TaskError, TaskGuard, Tasks};
