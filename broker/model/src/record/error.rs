@@ -23,6 +23,8 @@ pub enum RecordError {
         stated: u32,
         found: u32,
     },
+    #[error("the record lacks the checksum of all of itself")]
+    Unguarded,
     #[error("the {part} has {bytes} bytes, at most {limit} are allowed")]
     TooLarge {
         part: &'static str,

@@ -193,7 +193,7 @@ mod tests {
     fn a_whole_group_is_recognised() {
         for checksum in [Checksum::Record, Checksum::Body] {
             let log = log(checksum);
-            let record = super::super::check(&log).expect("a group record");
+            let record = super::super::check(&log, checksum).expect("a group record");
             let group = GroupRecord::of(&record)
                 .expect("its body")
                 .expect("a group");
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn a_torn_or_changed_group_is_not_whole() {
         let log = log(Checksum::Body);
-        let record = super::super::check(&log).expect("a group record");
+        let record = super::super::check(&log, Checksum::Body).expect("a group record");
         let group = GroupRecord::of(&record)
             .expect("its body")
             .expect("a group");

@@ -107,23 +107,28 @@ pub fn view(bytes: &[u8]) -> Result<RecordView<'_>, RecordError> {
     })
 }
 
-/// Reads the record at the start of `bytes` and believes it only if its checksums hold.
-pub fn check(bytes: &[u8]) -> Result<RecordView<'_>, RecordError> {
+/// Reads the record at the start of `bytes` and believes it only if [`RecordView::check`] does.
+pub fn check(bytes: &[u8], required: Checksum) -> Result<RecordView<'_>, RecordError> {
     let record = view(bytes)?;
-    record.check()?;
+    record.check(required)?;
     Ok(record)
 }
 
 impl RecordView<'_> {
     /// Compares the record with its checksum: the one of the whole record where it has one,
     /// else the one of its body.
-    pub fn check(&self) -> Result<(), RecordError> {
-        match self.record_crc {
-            Some(stated) => {
+    ///
+    /// Where the log is known to be written with [`Checksum::Record`], require it: in a torn
+    /// record the checksum itself may be what is missing, and the body's says nothing about the
+    /// properties. With [`Checksum::Body`] a record without one is believed by its body.
+    pub fn check(&self, required: Checksum) -> Result<(), RecordError> {
+        match (self.record_crc, required) {
+            (Some(stated), _) => {
                 let covered = &self.bytes[..self.bytes.len() - TAIL_BYTES];
                 same_crc("record", stated, crc_of(covered))
             }
-            None => same_crc("body", self.body_crc & CRC_MASK, crc_of(self.body)),
+            (None, Checksum::Record) => Err(RecordError::Unguarded),
+            (None, Checksum::Body) => same_crc("body", self.body_crc & CRC_MASK, crc_of(self.body)),
         }
     }
 
