@@ -1,16 +1,14 @@
 //! Everything that runs beside the caller: named, stopped together, panics reported.
 
+mod roll;
 mod shutdown;
+mod task;
 
-use std::any::Any;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
@@ -18,45 +16,15 @@ use futures::FutureExt;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
-use tokio::task::AbortHandle;
 
-use crate::Clock;
+use crate::{Clock, Rng};
+use roll::{Entry, Roll, Running};
+pub use roll::{Panic, Report};
 pub use shutdown::Shutdown;
+pub use task::{Task, TaskError, TaskGuard};
 
-/// Panics kept word for word; later ones are logged and counted only.
-const KEPT_PANICS: usize = 100;
-
-/// A task that panicked, and what it said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Panic {
-    pub task: String,
-    pub message: String,
-}
-
-/// How a stop went.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Names of tasks that had not ended when the limit passed.
-    pub unfinished: Vec<String>,
-    /// Panics since the start, the first 100 of them.
-    pub panics: Vec<Panic>,
-}
-
-impl Report {
-    /// Everything ended in time and nothing panicked.
-    pub fn is_clean(&self) -> bool {
-        self.unfinished.is_empty() && self.panics.is_empty()
-    }
-}
-
-/// Why a task has no output.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TaskError {
-    #[error("task {task} panicked: {message}")]
-    Panicked { task: String, message: String },
-    #[error("task {task} was stopped before it ended")]
-    Stopped { task: String },
-}
+/// Turns of the scheduler that a simulated task may start late, exclusive.
+const LATEST_START: u64 = 6;
 
 /// Starts tasks and knows which are running. Cheap to clone.
 #[derive(Clone)]
@@ -67,6 +35,8 @@ pub struct Tasks {
 struct Shared {
     clock: Clock,
     handle: Handle,
+    /// Present in a simulation: who gets how late a start.
+    order: Option<Rng>,
     shutdown: Shutdown,
     /// Never held while a task or a callback runs.
     roll: Mutex<Roll>,
@@ -74,32 +44,25 @@ struct Shared {
     left: Notify,
 }
 
-type OnPanic = Arc<dyn Fn(&Panic) + Send + Sync>;
-
-/// Who is running.
-#[derive(Default)]
-struct Roll {
-    closed: bool,
-    next: u64,
-    running: BTreeMap<u64, Running>,
-    threads: Vec<thread::JoinHandle<()>>,
-    panics: Vec<Panic>,
-    on_panic: Option<OnPanic>,
-}
-
-struct Running {
-    name: Cow<'static, str>,
-    /// Absent for threads and blocking jobs: these end by themselves or not at all.
-    abort: Option<AbortHandle>,
-}
-
 impl Tasks {
     /// Tasks run on the tokio runtime this is called in; without one it panics.
     pub fn new(clock: Clock) -> Tasks {
+        Tasks::with_order(clock, None)
+    }
+
+    /// As [`Tasks::new`], for simulations on a single-threaded runtime: each task starts some
+    /// turns late, drawn from `order`, and a blocking job is such a late step on the same
+    /// thread. [`Tasks::thread`] still starts a thread, whose pace no seed decides.
+    pub fn simulated(clock: Clock, order: Rng) -> Tasks {
+        Tasks::with_order(clock, Some(order))
+    }
+
+    fn with_order(clock: Clock, order: Option<Rng>) -> Tasks {
         let shared = Shared {
             shutdown: Shutdown::new(clock.clone()),
             clock,
             handle: Handle::current(),
+            order,
             roll: Mutex::default(),
             left: Notify::new(),
         };
@@ -119,7 +82,9 @@ impl Tasks {
         let mut abort = None;
         if let Some(entry) = self.enter(name.clone()) {
             let number = entry.number;
+            let turns = self.turns();
             let joined = self.shared.handle.spawn(async move {
+                wait_turns(turns).await;
                 let output = AssertUnwindSafe(future).catch_unwind().await;
                 entry.finish(output, done);
             });
@@ -151,10 +116,19 @@ impl Tasks {
         let name = name.into();
         let (done, output) = oneshot::channel();
         if let Some(entry) = self.enter(name.clone()) {
-            self.shared.handle.spawn_blocking(move || {
+            let run = move || {
                 let output = catch_unwind(AssertUnwindSafe(job));
                 entry.finish(output, done);
-            });
+            };
+            if self.shared.order.is_none() {
+                self.shared.handle.spawn_blocking(run);
+            } else {
+                let turns = self.turns();
+                self.shared.handle.spawn(async move {
+                    wait_turns(turns).await;
+                    run();
+                });
+            }
         }
         Task {
             name,
@@ -249,6 +223,13 @@ impl Tasks {
         report
     }
 
+    fn turns(&self) -> u64 {
+        self.shared
+            .order
+            .as_ref()
+            .map_or(0, |order| order.range(0..LATEST_START))
+    }
+
     async fn all_left(&self) {
         loop {
             let left = self.shared.left.notified();
@@ -275,114 +256,8 @@ impl Tasks {
     }
 }
 
-impl Roll {
-    fn names(&self) -> Vec<String> {
-        self.running
-            .values()
-            .map(|task| task.name.to_string())
-            .collect()
-    }
-}
-
-/// A task's place on the roll; it leaves when this is dropped, however that happens.
-struct Entry {
-    shared: Arc<Shared>,
-    number: u64,
-}
-
-impl Entry {
-    /// Leaves the roll first, so that whoever sees the output no longer sees the task.
-    fn finish<T>(self, output: thread::Result<T>, done: oneshot::Sender<Result<T, TaskError>>) {
-        let output = output.map_err(|payload| self.report(payload));
-        drop(self);
-        // Nobody may be waiting.
-        let _ = done.send(output);
-    }
-
-    fn report(&self, payload: Box<dyn Any + Send>) -> TaskError {
-        let message = match payload.downcast::<String>() {
-            Ok(message) => *message,
-            Err(payload) => payload
-                .downcast_ref::<&str>()
-                .unwrap_or(&"(no message)")
-                .to_string(),
-        };
-        let (panic, tell) = {
-            let mut roll = self.shared.roll.lock();
-            let task = roll
-                .running
-                .get(&self.number)
-                .map_or_else(String::new, |task| task.name.to_string());
-            let panic = Panic { task, message };
-            if roll.panics.len() < KEPT_PANICS {
-                roll.panics.push(panic.clone());
-            }
-            (panic, roll.on_panic.clone())
-        };
-        tracing::error!(
-            task = panic.task,
-            message = panic.message,
-            "a task panicked"
-        );
-        if let Some(tell) = tell {
-            tell(&panic);
-        }
-        TaskError::Panicked {
-            task: panic.task,
-            message: panic.message,
-        }
-    }
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        self.shared.roll.lock().running.remove(&self.number);
-        self.shared.left.notify_waiters();
-    }
-}
-
-/// A running task. As a future it gives the output; dropped, the task runs on.
-pub struct Task<T> {
-    name: Cow<'static, str>,
-    output: oneshot::Receiver<Result<T, TaskError>>,
-    abort: Option<AbortHandle>,
-}
-
-impl<T> Task<T> {
-    /// Drops the task's future at its next await.
-    pub fn abort(&self) {
-        if let Some(abort) = &self.abort {
-            abort.abort();
-        }
-    }
-
-    /// Ends with its guard instead of running on.
-    pub fn abort_on_drop(self) -> TaskGuard<T> {
-        TaskGuard { task: self }
-    }
-}
-
-impl<T> Future for Task<T> {
-    type Output = Result<T, TaskError>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.output.poll_unpin(context).map(|output| {
-            output.unwrap_or_else(|_| {
-                Err(TaskError::Stopped {
-                    task: self.name.to_string(),
-                })
-            })
-        })
-    }
-}
-
-/// Stops its task when dropped.
-pub struct TaskGuard<T> {
-    task: Task<T>,
-}
-
-impl<T> Drop for TaskGuard<T> {
-    fn drop(&mut self) {
-        self.task.abort();
+async fn wait_turns(turns: u64) {
+    for _ in 0..turns {
+        tokio::task::yield_now().await;
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use parking_lot::Mutex;
 use tokio::io::ReadBuf;
+use tokio::task::coop;
 
 /// Bytes on their way before the writer has to wait.
 const CAPACITY: usize = 64 * 1024;
@@ -43,6 +44,8 @@ impl Pipe {
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // As a socket does: a task that finds bytes every time still lets others run.
+        let turn = ready!(coop::poll_proceed(context));
         let mut state = self.state.lock();
         if state.cut {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
@@ -68,6 +71,7 @@ impl Pipe {
         let writer = state.writer.take();
         drop(state);
         wake(writer);
+        turn.made_progress();
         Poll::Ready(Ok(()))
     }
 
@@ -76,6 +80,7 @@ impl Pipe {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let turn = ready!(coop::poll_proceed(context));
         let mut state = self.state.lock();
         if state.cut {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
@@ -100,6 +105,7 @@ impl Pipe {
         let reader = state.reader.take();
         drop(state);
         wake(reader);
+        turn.made_progress();
         Poll::Ready(Ok(taken))
     }
 

@@ -91,6 +91,11 @@ impl Stream {
         }
     }
 
+    /// Whether the bytes pass through the kernel.
+    pub fn is_tcp(&self) -> bool {
+        matches!(self.link, Link::Tcp(_))
+    }
+
     /// Two halves for two tasks, without a lock between them on TCP.
     pub fn into_split(self) -> (ReadHalf, WriteHalf) {
         match self.link {
