@@ -1,12 +1,12 @@
 //! The languages clients are written in.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::ser::{Serialize, Serializer};
 
 /// Language of the program that sent a frame.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "UPPERCASE")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Language {
     Java = 0,
     Cpp = 1,
@@ -23,7 +23,6 @@ pub enum Language {
     Php = 10,
     Oms = 11,
     Rust = 12,
-    #[serde(rename = "NODE_JS")]
     NodeJs = 13,
 }
 
@@ -66,6 +65,37 @@ impl Language {
         ALL.iter()
             .find(|(_, known)| *known == name)
             .map_or(Language::Other, |&(language, _)| language)
+    }
+}
+
+impl Serialize for Language {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Language {
+    /// By name or by number; never fails on one that is unknown.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameOrNumber;
+
+        impl Visitor<'_> for NameOrNumber {
+            type Value = Language;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a language")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Language, E> {
+                Ok(Language::from_name(name))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Language, E> {
+                Ok(u8::try_from(number).map_or(Language::Other, Language::from_number))
+            }
+        }
+
+        deserializer.deserialize_any(NameOrNumber)
     }
 }
 

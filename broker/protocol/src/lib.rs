@@ -1,5 +1,6 @@
 //! RocketMQ's remoting protocol without sockets: frames, headers, codes and bodies, bytes in and bytes out.
 
+pub mod body;
 mod digits;
 mod encode;
 mod error;
@@ -10,6 +11,7 @@ mod header;
 mod header_binary;
 mod header_json;
 pub mod headers;
+mod json;
 mod json_text;
 mod language;
 mod numbered;

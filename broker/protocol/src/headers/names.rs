@@ -5,7 +5,8 @@ use crate::fields::headers;
 headers! {
     /// Code 105.
     pub struct GetRoute<'a> {
-        topic: &'a str = b"topic",
+        /// A missing one is a topic without a route, code 17.
+        topic: &'a str = b"topic" or "",
         /// Keys of maps must be quoted.
         standard_json: bool = b"acceptStandardJsonOnly" or false,
     }

@@ -25,8 +25,8 @@ impl<'a> Field<'a> for Boundary {
     }
     fn write(&self, name: &str, sink: &mut impl FieldSink) {
         let text = match self {
-            Boundary::Lower => "lower",
-            Boundary::Upper => "upper",
+            Boundary::Lower => "LOWER",
+            Boundary::Upper => "UPPER",
         };
         sink.put(name, text);
     }
