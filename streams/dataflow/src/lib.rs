@@ -4,6 +4,7 @@
 mod delta;
 mod error;
 mod expression;
+mod function_error;
 mod graph;
 mod identity;
 mod node;
@@ -15,6 +16,7 @@ mod traits;
 pub use delta::Delta;
 pub use error::Error;
 pub use expression::Expression;
+pub use function_error::FunctionError;
 pub use graph::Dataflow;
 pub use identity::OperatorId;
 pub use node::{
