@@ -3,6 +3,7 @@
 mod broker;
 mod clients;
 mod groups;
+mod jobs;
 mod names;
 mod offsets;
 mod pull;
@@ -19,6 +20,7 @@ pub use groups::{
     AllGroupsReply, DeleteGroup, GetAllGroups, GetConsumeStats, GroupAndTopic, GroupNamed,
     ResetOffset,
 };
+pub use jobs::{FenceJob, FenceJobReply};
 pub use names::{
     AddWritePermissionReply, BrokerHeartbeat, BrokerNamed, BrokerPermission, DataVersionReply,
     DeleteTopicFromNames, GetBrokerMemberGroup, GetRoute, GetTopicsByCluster, KvConfigKey,

@@ -3,6 +3,7 @@
 pub mod body;
 mod digits;
 mod encode;
+mod epoch;
 mod error;
 mod ext_fields;
 mod fields;
@@ -21,6 +22,10 @@ mod response_code;
 mod version;
 
 pub use encode::{Head, encode_head};
+pub use epoch::{
+    CommitEpoch, EPOCH_LIMIT, EPOCH_MESSAGES_LIMIT, EPOCH_METADATA_LIMIT, EPOCH_OFFSETS_LIMIT,
+    EpochCommitted, JOB_NAME_LIMIT, check_job_name,
+};
 pub use error::Error;
 pub use ext_fields::{ExtFields, FIELDS_BYTES_LIMIT, FIELDS_LIMIT, FieldSink, WriteFields};
 pub use fields::ReadFields;
