@@ -20,9 +20,13 @@ async fn pair(net: &Net, listener: &Listener) -> (Stream, Stream) {
 }
 
 async fn both() -> Vec<(Net, Listener)> {
+    both_at(any_port()).await
+}
+
+async fn both_at(address: SocketAddr) -> Vec<(Net, Listener)> {
     let mut both = Vec::new();
     for net in [Net::real(), Net::in_memory()] {
-        let listener = net.listen(any_port()).await.unwrap();
+        let listener = net.listen(address).await.unwrap();
         both.push((net, listener));
     }
     both
@@ -84,7 +88,8 @@ async fn the_halves_serve_two_tasks() {
 
 #[tokio::test]
 async fn nobody_listening_is_a_refusal() {
-    for (net, listener) in both().await {
+    // A host of its own: no other test can take the port in between.
+    for (net, listener) in both_at("127.0.0.2:0".parse().unwrap()).await {
         let address = listener.local_addr().unwrap().to_string();
         drop(listener);
         assert_eq!(
@@ -235,13 +240,10 @@ async fn a_listener_on_all_addresses_answers_on_each() {
 #[tokio::test]
 async fn a_local_address_is_reached_without_tcp_by_us_and_by_tcp_by_others() {
     let plain = Net::real();
-    // A port that was free a moment ago.
-    let address = plain
-        .listen(any_port())
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // A port that was free a moment ago, on a host that no other test uses.
+    let free = plain.listen("127.0.0.3:0".parse().unwrap()).await.unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
     let net = Net::real().with_local(address);
     assert_eq!(
         net.connect(&address.to_string())
