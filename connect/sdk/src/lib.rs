@@ -25,7 +25,7 @@ pub use error::{Error, ErrorKind};
 pub use finding::{Finding, Severity};
 pub use nearest::nearest;
 pub use option_spec::{Importance, OptionKind, OptionSpec, parse_bytes, parse_duration};
-pub use options::{MASK, Options};
+pub use options::{MASK, Options, join_list, split_list};
 pub use positions::{Object, Positions};
 pub use records::{RawRecord, Records};
 pub use sink::{Refused, Sink, SinkBatch, Takes, Token, TwoPhaseSink};

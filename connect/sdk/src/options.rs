@@ -103,6 +103,13 @@ impl Options {
         parse_columns(self.text(name)?).ok()
     }
 
+    /// The same with one value in place of another. The value must be of the option's kind.
+    pub fn with(&self, name: &str, value: impl Into<String>) -> Self {
+        let mut changed = self.clone();
+        changed.values.insert(name.to_owned(), value.into());
+        changed
+    }
+
     /// What was given, with secrets masked: what may be shown.
     pub fn shown(&self) -> BTreeMap<String, String> {
         let show = |(key, value): (&String, &String)| {
@@ -152,7 +159,17 @@ fn password(url: &str) -> Option<std::ops::Range<usize>> {
     Some(colon + 1..at)
 }
 
-fn split_list(text: &str) -> Vec<String> {
+/// Writes items as [`Options::list`] reads them.
+pub fn join_list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
+    let escaped: Vec<String> = items
+        .into_iter()
+        .map(|item| item.replace(',', "\\,"))
+        .collect();
+    escaped.join(",")
+}
+
+/// Splits at commas; `\\,` is a comma inside an item, blanks around items and empty items go.
+pub fn split_list(text: &str) -> Vec<String> {
     let mut items = vec![String::new()];
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
