@@ -164,6 +164,12 @@ impl CommitEpoch {
             return Err(refused("the description is cut short"));
         }
         let described: Described = body::decode(&rest.split_to(length))?;
+        if !described
+            .outputs
+            .is_sorted_by_key(|section| (&section.topic, section.queue))
+        {
+            return Err(refused("the sections are not queue by queue"));
+        }
         let mut outputs = Vec::new();
         for section in &described.outputs {
             if section.bytes > rest.len() || section.messages > EPOCH_MESSAGES_LIMIT - outputs.len()

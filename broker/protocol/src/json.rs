@@ -5,6 +5,7 @@
 //! all of it, from every client; the writer makes what RocketMQ's own makes.
 
 mod read;
+mod scan;
 mod table;
 mod write;
 
