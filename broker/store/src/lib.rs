@@ -1,1 +1,35 @@
-//! placeholder
+//! The commit log and its indexes: where messages lie, and how they survive.
+
+mod appender;
+mod checkpoint;
+mod dispatch;
+mod error;
+mod flusher;
+mod health;
+mod hot_ring;
+mod key_index;
+mod layout;
+mod log_reader;
+mod publisher;
+mod queue_index;
+mod read;
+mod recovery;
+mod retention;
+mod segment;
+mod segments;
+mod settings;
+mod stats;
+mod store;
+mod time_search;
+mod watermark;
+
+pub use appender::Appended;
+pub use error::Error;
+pub use publisher::Arrivals;
+pub use queue_index::IndexEntry;
+pub use read::{Bounds, Read, ReadLimit, ReadStatus};
+pub use recovery::{Cut, Recovery};
+pub use settings::{Flush, Settings};
+pub use stats::Stats;
+pub use store::MessageStore;
+pub use time_search::Boundary;

@@ -1,0 +1,308 @@
+//! Appends records: whoever finds no leader becomes it and writes for all who wait.
+//!
+//! A record is encoded and looked up on its sender's own task. The leader takes everything
+//! queued, gives out log offset, queue offset and store time, and writes it with one call; one
+//! connection alone runs with no hand-off at all, and under load the batches grow by
+//! themselves. After some megabytes the role goes to the first who waits, so that no
+//! connection becomes everybody's writer.
+//!
+//! ```text
+//!  append ─ queue ─┬─ leader: place · pwritev · stage · publish ─ answer   (async)
+//!                  └─ the others wait                           └ flush ─ answer  (sync)
+//! ```
+
+mod batch;
+mod request;
+mod write;
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use model::record::{GroupSeal, Unplaced};
+use model::{Checksum, Message, Timestamp, Topic, system_topics};
+use parking_lot::Mutex;
+use runtime::Clock;
+use smallvec::SmallVec;
+use tokio::sync::oneshot;
+
+use batch::CopyBuffer;
+pub use request::Appended;
+use request::{Outcome, Request, Written};
+
+use crate::dispatch::TOMBSTONES;
+use crate::flusher::Flusher;
+use crate::health::Health;
+use crate::hot_ring::HotRing;
+use crate::publisher::Publisher;
+use crate::queue_index::QueueIndex;
+use crate::segment::Segment;
+use crate::segments::Segments;
+use crate::{Error, Flush, Settings};
+
+/// Bytes written with one call, unless one request has more.
+const BATCH_BYTES: u64 = 256 << 10;
+/// Bytes after which the leader's role is handed on.
+const LEADERSHIP_BYTES: u64 = 8 << 20;
+
+/// Appends to the log. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Appender {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: Arc<Settings>,
+    clock: Clock,
+    segments: Arc<Segments>,
+    ring: Arc<HotRing>,
+    index: Arc<QueueIndex>,
+    publisher: Arc<Publisher>,
+    flusher: Arc<Flusher>,
+    health: Arc<Health>,
+    seal: GroupSeal,
+    queue: Mutex<Queue>,
+    /// The leader's own; nobody else locks it.
+    tail: Mutex<Tail>,
+}
+
+/// Guards who waits and whether somebody writes.
+#[derive(Default)]
+struct Queue {
+    requests: VecDeque<Request>,
+    led: bool,
+}
+
+/// Where the log ends.
+struct Tail {
+    segment: Arc<Segment>,
+    position: u64,
+    last_stored: i64,
+    buffer: CopyBuffer,
+}
+
+/// The leader's role on its way to the next one. If that one has gone, its request is written
+/// all the same, and the role goes on.
+pub(crate) struct Leadership {
+    appender: Appender,
+    request: Option<Box<Request>>,
+}
+
+/// What the appender works with.
+pub(crate) struct Collaborators {
+    pub settings: Arc<Settings>,
+    pub clock: Clock,
+    pub segments: Arc<Segments>,
+    pub ring: Arc<HotRing>,
+    pub index: Arc<QueueIndex>,
+    pub publisher: Arc<Publisher>,
+    pub flusher: Arc<Flusher>,
+    pub health: Arc<Health>,
+}
+
+impl Appender {
+    /// Goes on behind `position` in `segment`, with no store time before `last_stored`.
+    pub(crate) fn new(
+        with: Collaborators,
+        segment: Arc<Segment>,
+        position: u64,
+        last_stored: i64,
+    ) -> Self {
+        let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let shared = Shared {
+            settings: with.settings,
+            clock: with.clock,
+            segments: with.segments,
+            ring: with.ring,
+            index: with.index,
+            publisher: with.publisher,
+            flusher: with.flusher,
+            health: with.health,
+            seal: GroupSeal::new(nobody, Checksum::Record),
+            queue: Mutex::default(),
+            tail: Mutex::new(Tail {
+                segment,
+                position,
+                last_stored,
+                buffer: CopyBuffer::default(),
+            }),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    pub(crate) async fn append(&self, record: Unplaced) -> Result<Appended, Error> {
+        refuse_reserved(&record)?;
+        let request = Request::new([record], &self.shared.index);
+        let mut appended = self.run(request).await?;
+        Ok(appended.pop().expect("one record gives one answer"))
+    }
+
+    pub(crate) async fn append_together(
+        &self,
+        records: Vec<Unplaced>,
+    ) -> Result<Vec<Appended>, Error> {
+        records.iter().try_for_each(refuse_reserved)?;
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let request = Request::new(records, &self.shared.index);
+        Ok(self.run(request).await?.into_vec())
+    }
+
+    /// Writes down that all records of a topic so far no longer count.
+    pub(crate) async fn bury(&self, topic: Topic) -> Result<(), Error> {
+        let tombstones = Topic::parse(TOMBSTONES).expect("our own name keeps the rule");
+        let mut message = Message::new(
+            tombstones,
+            0,
+            Bytes::copy_from_slice(topic.as_str().as_bytes()),
+        );
+        message.born = Timestamp(self.shared.clock.wall());
+        let record = Unplaced::encode(&message, message.born_host, Checksum::Record)?;
+        let mut request = Request::new([record], &self.shared.index);
+        request.deletes = Some(topic);
+        self.run(request).await.map(drop)
+    }
+
+    /// Resolves once every append that was under way is written or refused, given that later
+    /// ones are refused.
+    pub(crate) async fn settle(&self) {
+        while self.shared.queue.lock().led {
+            // The role may be on its way to a task that has yet to run.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn run(&self, request: Request) -> Result<SmallVec<[Appended; 1]>, Error> {
+        let written = match self.enter(request) {
+            Ok(result) => result?,
+            Err(outcome) => match outcome.await.map_err(|_| Error::Closed)? {
+                Outcome::Done(result) => return result.map(|written| written.appended),
+                Outcome::Lead(leadership) => leadership.lead()?,
+            },
+        };
+        if self.shared.settings.flush == Flush::Sync {
+            if written.waits {
+                self.shared.flusher.durable(written.end).await?;
+            } else {
+                self.shared.flusher.when_durable(written.end, drop);
+            }
+        }
+        Ok(written.appended)
+    }
+
+    /// Writes the request and what else is queued, or queues it behind the leader.
+    fn enter(
+        &self,
+        mut request: Request,
+    ) -> Result<Result<Written, Error>, oneshot::Receiver<Outcome>> {
+        let mut queue = self.shared.queue.lock();
+        if !queue.led {
+            queue.led = true;
+            drop(queue);
+            return Ok(self.lead(request));
+        }
+        let (reply, outcome) = oneshot::channel();
+        request.reply = Some(reply);
+        queue.requests.push_back(request);
+        Err(outcome)
+    }
+
+    /// Leads until nobody waits or enough is written; returns what became of `own`.
+    fn lead(&self, mut own: Request) -> Result<Written, Error> {
+        own.reply = None;
+        let watch = LeaderWatch {
+            shared: &self.shared,
+        };
+        let mut tail = self.shared.tail.lock();
+        let mut own_answer = None;
+        let mut requests = vec![own];
+        let mut led = 0;
+        loop {
+            led += self
+                .shared
+                .write(&mut tail, requests.drain(..), &mut own_answer);
+            let mut queue = self.shared.queue.lock();
+            if queue.requests.is_empty() {
+                queue.led = false;
+                break;
+            }
+            if led >= LEADERSHIP_BYTES {
+                let next = queue.requests.pop_front();
+                drop(queue);
+                drop(tail);
+                self.hand_over(next);
+                break;
+            }
+            let mut bytes = 0;
+            while bytes < BATCH_BYTES {
+                let Some(request) = queue.requests.pop_front() else {
+                    break;
+                };
+                bytes += request.bytes();
+                requests.push(request);
+            }
+        }
+        drop(watch);
+        own_answer.expect("the leader's own request is in its first batch")
+    }
+
+    fn hand_over(&self, next: Option<Request>) {
+        let Some(mut request) = next else { return };
+        let reply = request.reply.take();
+        let leadership = Leadership {
+            appender: self.clone(),
+            request: Some(Box::new(request)),
+        };
+        if let Some(reply) = reply {
+            // If the sender has gone, dropping the role hands it on.
+            let _ = reply.send(Outcome::Lead(leadership));
+        }
+    }
+}
+
+impl Leadership {
+    fn lead(mut self) -> Result<Written, Error> {
+        let request = self.request.take().expect("a role is taken up once");
+        self.appender.lead(*request)
+    }
+}
+
+impl Drop for Leadership {
+    fn drop(&mut self) {
+        if let Some(request) = self.request.take() {
+            // Nobody asks for the outcome any more.
+            let _ = self.appender.lead(*request);
+        }
+    }
+}
+
+/// If the leader panics, what it wrote is unknown: nobody may lead after it.
+struct LeaderWatch<'a> {
+    shared: &'a Shared,
+}
+
+impl Drop for LeaderWatch<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.health.break_with("an append panicked".into());
+            let mut queue = self.shared.queue.lock();
+            queue.led = false;
+            queue.requests.clear();
+        }
+    }
+}
+
+/// Only the store itself writes what recovery obeys.
+fn refuse_reserved(record: &Unplaced) -> Result<(), Error> {
+    let topic = &record.queue().topic;
+    if topic.as_str() == TOMBSTONES || topic.as_str() == system_topics::GROUP {
+        return Err(Error::Reserved {
+            topic: topic.clone(),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,307 @@
+//! Saves the heads of the queues, so that a start reads only the end of the log.
+//!
+//! A generation is one file: all heads first, then every few seconds those that changed. Each
+//! frame carries a checksum and counts only whole; a new generation begins when the changes
+//! outgrow the heads, and the one before it stays until the next. A damaged file costs time,
+//! never messages: the log is read from an older frame on, or from its beginning.
+//!
+//! ```text
+//! frame: magic 4 | bytes 4 | crc 4 | kind 1 | replay from 8 | durable 8 | index end 8
+//!        last stored 8 | heads
+//! ```
+
+mod heads;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use model::QueueId;
+use parking_lot::Mutex;
+use runtime::{Disk, File, Open};
+
+use crate::Error;
+use crate::flusher::Flusher;
+use crate::publisher::Publisher;
+use crate::queue_index::{Fields, Head, QueueIndex, State};
+use crate::segment::{file_name, file_start};
+
+const MAGIC: u32 = 0x4D53_4850;
+const PREFIX: usize = 12;
+/// Heads in one frame of a large checkpoint.
+const HEADS_PER_FRAME: usize = 16_384;
+/// Bytes of changes a generation may have beyond the size of its heads.
+const CHANGES_BYTES: u64 = 4 << 20;
+
+/// The frame's heads are a part of what the next closing frame completes.
+const KIND_PART: u8 = 0;
+/// Closes a checkpoint.
+const KIND_WHOLE: u8 = 1;
+
+/// What a checkpoint says about the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// Every record below this is in the heads.
+    pub replay_from: u64,
+    /// The log was durable up to here; the heads point at nothing behind it.
+    pub durable: u64,
+    /// Where the index log ends.
+    pub index_end: u64,
+    /// No record was stored later than this.
+    pub last_stored: i64,
+}
+
+/// What was saved last.
+#[derive(Default)]
+pub(crate) struct Saved {
+    pub position: Position,
+    pub heads: HashMap<QueueId, State>,
+}
+
+/// Writes checkpoints.
+pub(crate) struct Checkpoints {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    index: Arc<QueueIndex>,
+    publisher: Arc<Publisher>,
+    flusher: Arc<Flusher>,
+    state: Mutex<Generation>,
+}
+
+/// Guards the file that is written.
+struct Generation {
+    number: u64,
+    file: Option<Arc<dyn File>>,
+    length: u64,
+    /// Bytes of the heads it began with.
+    base: u64,
+    last: Option<Position>,
+}
+
+impl Saved {
+    /// The newest checkpoint that can be read, if there is one, and the number of the newest
+    /// generation there is.
+    pub(crate) fn load(disk: &dyn Disk, directory: &Path) -> Result<(Option<Self>, u64), Error> {
+        if !disk
+            .exists(directory)
+            .map_err(Error::disk("looking for a checkpoint"))?
+        {
+            return Ok((None, 0));
+        }
+        let names = disk
+            .list(directory)
+            .map_err(Error::disk("listing the checkpoints"))?;
+        let mut generations: Vec<u64> = names
+            .iter()
+            .filter_map(|entry| file_start(&entry.name))
+            .collect();
+        generations.sort_unstable();
+        let newest = generations.last().copied().unwrap_or_default();
+        for generation in generations.into_iter().rev() {
+            let path = directory.join(file_name(generation));
+            let bytes = match disk.read(&path) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    tracing::warn!(?path, %error, "a checkpoint cannot be read");
+                    continue;
+                }
+            };
+            match Self::parse(&bytes) {
+                Some(saved) => return Ok((Some(saved), newest)),
+                None => tracing::warn!(?path, "a checkpoint is damaged"),
+            }
+        }
+        Ok((None, newest))
+    }
+
+    /// Everything up to the last frame that closes a checkpoint.
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut saved = Saved::default();
+        let mut rest = bytes;
+        let mut parts: Vec<(QueueId, Option<State>)> = Vec::new();
+        let mut closed = false;
+        while let Some((frame, behind)) = split_frame(rest) {
+            rest = behind;
+            let mut fields = Fields { rest: frame };
+            let Some((kind, position)) = heads::read_position(&mut fields) else {
+                break;
+            };
+            let Some(heads) = heads::read_all(&mut fields) else {
+                break;
+            };
+            parts.extend(heads);
+            if kind == KIND_WHOLE {
+                for (queue, state) in parts.drain(..) {
+                    match state {
+                        Some(state) => drop(saved.heads.insert(queue, state)),
+                        None => drop(saved.heads.remove(&queue)),
+                    }
+                }
+                saved.position = position;
+                closed = true;
+            }
+        }
+        closed.then_some(saved)
+    }
+}
+
+impl Checkpoints {
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        directory: PathBuf,
+        index: Arc<QueueIndex>,
+        publisher: Arc<Publisher>,
+        flusher: Arc<Flusher>,
+        newest: u64,
+    ) -> Self {
+        let state = Generation {
+            number: newest,
+            file: None,
+            length: 0,
+            base: 0,
+            last: None,
+        };
+        Self {
+            disk,
+            directory,
+            index,
+            publisher,
+            flusher,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Saves what changed since the last time. Waits for the disk.
+    pub(crate) fn save(&self) -> Result<(), Error> {
+        let mut generation = self.state.lock();
+        // Taken first: what becomes readable meanwhile may be in the heads already, and is
+        // recognised when it is read again.
+        let replay_from = self.publisher.indexed();
+        let changed = self.index.take_changed();
+        let unchanged = generation
+            .last
+            .is_some_and(|last| last.replay_from == replay_from);
+        if unchanged && changed.is_empty() {
+            return Ok(());
+        }
+        let fresh =
+            generation.file.is_none() || generation.length > 2 * generation.base + CHANGES_BYTES;
+        let heads = if fresh {
+            self.index.all()
+        } else {
+            changed.clone()
+        };
+        let result = self.write(&mut generation, fresh, &heads, replay_from);
+        if result.is_err() {
+            // The next one begins a file of its own and saves all heads.
+            generation.file = None;
+            self.index.still_changed(changed);
+        }
+        result
+    }
+
+    fn write(
+        &self,
+        generation: &mut Generation,
+        fresh: bool,
+        heads: &[Arc<Head>],
+        replay_from: u64,
+    ) -> Result<(), Error> {
+        let parts: Vec<Vec<u8>> = heads
+            .chunks(HEADS_PER_FRAME)
+            .map(|heads| heads::encode_all(heads, self.index.log()))
+            .collect();
+        // The heads may point at anything written so far, so that has to be durable first.
+        self.flusher.flush()?;
+        let durable = self.publisher.mark.durable();
+        let index_end = self.index.log().sync(durable)?;
+        let last_stored = self.publisher.mark.last_stored();
+        let position = Position {
+            replay_from,
+            durable,
+            index_end,
+            last_stored,
+        };
+        let mut bytes = Vec::new();
+        let empty = heads::encode_all(&[], self.index.log());
+        let (last, parts) = match parts.split_last() {
+            Some((last, parts)) => (last, parts),
+            None => (&empty, &parts[..]),
+        };
+        for part in parts {
+            put_frame(&mut bytes, KIND_PART, position, part);
+        }
+        put_frame(&mut bytes, KIND_WHOLE, position, last);
+        if fresh {
+            self.begin(generation, &bytes)?;
+        } else if let Some(file) = &generation.file {
+            file.write_all_at(&bytes, generation.length)
+                .map_err(Error::disk("saving the heads"))?;
+            file.fdatasync().map_err(Error::disk("saving the heads"))?;
+            generation.length += bytes.len() as u64;
+        }
+        generation.last = Some(position);
+        Ok(())
+    }
+
+    /// Begins a generation and drops all but the one before it.
+    fn begin(&self, generation: &mut Generation, bytes: &[u8]) -> Result<(), Error> {
+        let doing = "beginning a checkpoint";
+        self.disk
+            .create_dir_all(&self.directory)
+            .map_err(Error::disk(doing))?;
+        let number = generation.number + 1;
+        let path = self.directory.join(file_name(number));
+        self.disk
+            .replace(&path, bytes)
+            .map_err(Error::disk(doing))?;
+        let file = self
+            .disk
+            .open(&path, Open::Write)
+            .map_err(Error::disk(doing))?;
+        let before = generation.number;
+        *generation = Generation {
+            number,
+            file: Some(file),
+            length: bytes.len() as u64,
+            base: bytes.len() as u64,
+            last: generation.last,
+        };
+        for entry in self
+            .disk
+            .list(&self.directory)
+            .map_err(Error::disk(doing))?
+        {
+            if file_start(&entry.name).is_some_and(|number| number < before) {
+                // An old generation too many does no harm.
+                let _ = self.disk.unlink(&self.directory.join(&entry.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn put_frame(into: &mut Vec<u8>, kind: u8, position: Position, heads: &[u8]) {
+    let start = into.len();
+    into.extend_from_slice(&MAGIC.to_be_bytes());
+    into.extend_from_slice(&[0; 8]);
+    heads::write_position(into, kind, position);
+    into.extend_from_slice(heads);
+    let length = (into.len() - start) as u32;
+    into[start + 4..start + 8].copy_from_slice(&length.to_be_bytes());
+    let crc = crc32fast::hash(&into[start + PREFIX..]);
+    into[start + 8..start + 12].copy_from_slice(&crc.to_be_bytes());
+}
+
+/// The content of the first frame, and what is behind it.
+fn split_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut fields = Fields { rest: bytes };
+    if fields.u32()? != MAGIC {
+        return None;
+    }
+    let length = fields.u32()? as usize;
+    let crc = fields.u32()?;
+    let (frame, behind) = bytes.split_at_checked(length)?;
+    let content = frame.get(PREFIX..)?;
+    (crc32fast::hash(content) == crc).then_some((content, behind))
+}

@@ -1,0 +1,155 @@
+//! Heads as they lie in a checkpoint.
+//!
+//! ```text
+//! count 4 | heads × (topic length 2, topic, queue 4, live 1, if live:
+//!   min 8, min at 8, end 8, after 8, tail base 8, tail first stored 8,
+//!   blocks 4, links 1, links × (position 8, base 8, first stored 8),
+//!   entries 1, entries × (log offset 8, tags code 8, size 4, count 4))
+//! ```
+
+use std::sync::Arc;
+
+use model::{QueueId, Topic};
+
+use super::Position;
+use crate::queue_index::{Fields, Head, INLINE_ENTRIES, IndexLog, Link, Run, Spine, State, Unit};
+
+pub(super) fn write_position(into: &mut Vec<u8>, kind: u8, position: Position) {
+    into.push(kind);
+    let Position {
+        replay_from,
+        durable,
+        index_end,
+        last_stored,
+    } = position;
+    for field in [replay_from, durable, index_end, last_stored as u64] {
+        into.extend_from_slice(&field.to_be_bytes());
+    }
+}
+
+pub(super) fn read_position(fields: &mut Fields<'_>) -> Option<(u8, Position)> {
+    let kind = fields.u8()?;
+    let position = Position {
+        replay_from: fields.u64()?,
+        durable: fields.u64()?,
+        index_end: fields.u64()?,
+        last_stored: fields.u64()? as i64,
+    };
+    Some((kind, position))
+}
+
+/// Moves long tails to the index log and writes all heads down.
+pub(super) fn encode_all(heads: &[Arc<Head>], log: &IndexLog) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(4 + heads.len() * 128);
+    bytes.extend_from_slice(&(heads.len() as u32).to_be_bytes());
+    for head in heads {
+        encode(head, log, &mut bytes);
+    }
+    bytes
+}
+
+fn encode(head: &Head, log: &IndexLog, into: &mut Vec<u8>) {
+    let topic = head.id.topic.as_str().as_bytes();
+    into.extend_from_slice(&(topic.len() as u16).to_be_bytes());
+    into.extend_from_slice(topic);
+    into.extend_from_slice(&head.id.number.to_be_bytes());
+    if head.is_dead() {
+        into.push(0);
+        return;
+    }
+    into.push(1);
+    head.with(|state| {
+        if state.tail.units.len() > INLINE_ENTRIES {
+            state.spill(log);
+        }
+        state.changed = false;
+        encode_state(state, into);
+    });
+}
+
+fn encode_state(state: &State, into: &mut Vec<u8>) {
+    let fields = [
+        state.min,
+        state.min_at,
+        state.end,
+        state.after,
+        state.tail.base,
+        state.tail_first_stored as u64,
+    ];
+    for field in fields {
+        into.extend_from_slice(&field.to_be_bytes());
+    }
+    let (blocks, links) = match &state.spine {
+        Some(spine) => (spine.blocks, &spine.links[..]),
+        None => (0, &[][..]),
+    };
+    into.extend_from_slice(&blocks.to_be_bytes());
+    into.push(links.len() as u8);
+    for link in links {
+        for field in [link.position, link.base, link.first_stored as u64] {
+            into.extend_from_slice(&field.to_be_bytes());
+        }
+    }
+    into.push(state.tail.units.len() as u8);
+    for unit in &state.tail.units {
+        into.extend_from_slice(&unit.log_offset.to_be_bytes());
+        into.extend_from_slice(&unit.tags_code.to_be_bytes());
+        into.extend_from_slice(&unit.size.to_be_bytes());
+        into.extend_from_slice(&unit.count.to_be_bytes());
+    }
+}
+
+/// All heads of a frame; a deleted one has no state. `None` if the frame is not of this form.
+pub(super) fn read_all(fields: &mut Fields<'_>) -> Option<Vec<(QueueId, Option<State>)>> {
+    let count = fields.u32()?;
+    (0..count).map(|_| read(fields)).collect()
+}
+
+fn read(fields: &mut Fields<'_>) -> Option<(QueueId, Option<State>)> {
+    let length = usize::from(fields.u16()?);
+    let topic = std::str::from_utf8(fields.take(length)?).ok()?;
+    let queue = QueueId::new(Topic::stored(topic).ok()?, fields.u32()?);
+    match fields.u8()? {
+        0 => Some((queue, None)),
+        _ => Some((queue, Some(read_state(fields)?))),
+    }
+}
+
+fn read_state(fields: &mut Fields<'_>) -> Option<State> {
+    let (min, min_at, end, after) = (fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?);
+    let (base, tail_first_stored) = (fields.u64()?, fields.u64()? as i64);
+    let blocks = fields.u32()?;
+    let links = fields.u8()?;
+    let links = (0..links)
+        .map(|_| {
+            Some(Link {
+                position: fields.u64()?,
+                base: fields.u64()?,
+                first_stored: fields.u64()? as i64,
+            })
+        })
+        .collect::<Option<Vec<_>>>()?;
+    let entries = fields.u8()?;
+    let units = (0..entries)
+        .map(|_| {
+            Some(Unit {
+                log_offset: fields.u64()?,
+                tags_code: fields.u64()? as i64,
+                size: fields.u32()?,
+                count: fields.u32()?,
+            })
+        })
+        .collect::<Option<Vec<_>>>()?;
+    let spine = (blocks > 0).then(|| Box::new(Spine { blocks, links }));
+    let tail = Run { base, units };
+    Some(State {
+        min,
+        min_at,
+        end,
+        tail,
+        tail_first_stored,
+        spine,
+        after,
+        changed: false,
+    })
+}

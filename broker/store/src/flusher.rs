@@ -1,0 +1,145 @@
+//! Makes written bytes durable, many appends with one `fdatasync`.
+//!
+//! While one flush runs the next group gathers; no timer is involved. A flush that failed is
+//! never repeated: the kernel may have dropped the pages and say yes the second time.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use runtime::Tasks;
+use tokio::sync::oneshot;
+
+use crate::Error;
+use crate::health::Health;
+use crate::publisher::Publisher;
+use crate::segments::Segments;
+
+pub(crate) struct Flusher {
+    segments: Arc<Segments>,
+    publisher: Arc<Publisher>,
+    health: Arc<Health>,
+    tasks: Tasks,
+    state: Mutex<State>,
+    /// Held while a flush runs.
+    flushing: Mutex<()>,
+}
+
+/// Guards who waits for what.
+#[derive(Default)]
+struct State {
+    waiters: Vec<Waiter>,
+    running: bool,
+}
+
+struct Waiter {
+    end: u64,
+    done: Box<dyn FnOnce(Result<(), Error>) + Send>,
+}
+
+impl Flusher {
+    pub(crate) fn new(
+        segments: Arc<Segments>,
+        publisher: Arc<Publisher>,
+        health: Arc<Health>,
+        tasks: Tasks,
+    ) -> Self {
+        Self {
+            segments,
+            publisher,
+            health,
+            tasks,
+            state: Mutex::default(),
+            flushing: Mutex::default(),
+        }
+    }
+
+    /// Calls `done` once the log is durable up to `end`, or cannot become so.
+    pub(crate) fn when_durable(
+        self: &Arc<Self>,
+        end: u64,
+        done: impl FnOnce(Result<(), Error>) + Send + 'static,
+    ) {
+        let start = {
+            let mut state = self.state.lock();
+            state.waiters.push(Waiter {
+                end,
+                done: Box::new(done),
+            });
+            !std::mem::replace(&mut state.running, true)
+        };
+        if start {
+            let flusher = self.clone();
+            // The job ends by itself when nobody waits any more.
+            drop(self.tasks.blocking("flush", move || flusher.run()));
+        }
+    }
+
+    /// Resolves once the log is durable up to `end`.
+    pub(crate) async fn durable(self: &Arc<Self>, end: u64) -> Result<(), Error> {
+        if self.publisher.mark.durable() >= end {
+            return Ok(());
+        }
+        let (done, durable) = oneshot::channel();
+        self.when_durable(end, |result| {
+            // Whoever asked may have gone.
+            let _ = done.send(result);
+        });
+        durable.await.map_err(|_| Error::Closed)?
+    }
+
+    fn run(&self) {
+        loop {
+            let result = self.flush();
+            let durable = self.publisher.mark.durable();
+            let (done, again) = {
+                let mut state = self.state.lock();
+                let all = std::mem::take(&mut state.waiters);
+                let (done, rest): (Vec<_>, Vec<_>) = all
+                    .into_iter()
+                    .partition(|waiter| result.is_err() || waiter.end <= durable);
+                state.running = !rest.is_empty();
+                state.waiters = rest;
+                (done, state.running)
+            };
+            for waiter in done {
+                let answer = match self.health.read_only() {
+                    Some(error) if result.is_err() => Err(error),
+                    _ => Ok(()),
+                };
+                (waiter.done)(answer);
+            }
+            if !again {
+                return;
+            }
+        }
+    }
+
+    /// Makes all that is written now durable. Waits for the disk.
+    pub(crate) fn flush(&self) -> Result<(), Error> {
+        let _flushing = self.flushing.lock();
+        if let Some(error) = self.health.read_only() {
+            return Err(error);
+        }
+        let mark = &self.publisher.mark;
+        let (durable, appended) = (mark.durable(), mark.appended());
+        if durable < appended {
+            let segments = self.segments.all();
+            let dirty = segments
+                .iter()
+                .filter(|segment| segment.start < appended && segment.end() > durable);
+            for segment in dirty {
+                if let Err(source) = segment.file.fdatasync() {
+                    self.health
+                        .break_with(format!("flushing {:?} failed: {source}", segment.path));
+                    return Err(Error::Disk {
+                        doing: "flushing the log",
+                        source,
+                    });
+                }
+            }
+            mark.set_durable(appended);
+        }
+        self.publisher.advance();
+        Ok(())
+    }
+}

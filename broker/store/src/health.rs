@@ -1,0 +1,63 @@
+//! Whether the store still takes writes, and if not, why.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use runtime::Space;
+
+use crate::Error;
+
+/// Set once and for all by a failed flush; set and cleared as the disk fills and empties.
+#[derive(Default)]
+pub(crate) struct Health {
+    broken: OnceLock<String>,
+    full: Mutex<Option<Space>>,
+    closed: AtomicBool,
+}
+
+impl Health {
+    /// The store takes no more writes until it is opened again.
+    pub(crate) fn break_with(&self, why: String) {
+        tracing::error!(why, "the store takes no more writes");
+        // The first reason is the one that matters.
+        let _ = self.broken.set(why);
+    }
+
+    pub(crate) fn set_full(&self, full: Option<Space>) {
+        *self.full.lock() = full;
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.lock().is_some()
+    }
+
+    /// Refuses every later write.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn read_only(&self) -> Option<Error> {
+        self.broken
+            .get()
+            .map(|why| Error::ReadOnly { why: why.clone() })
+    }
+
+    /// Refuses a write of `needed` bytes if the store takes none.
+    pub(crate) fn check(&self, needed: u64) -> Result<(), Error> {
+        if let Some(error) = self.read_only() {
+            return Err(error);
+        }
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        match *self.full.lock() {
+            Some(Space { total, available }) => Err(Error::DiskFull {
+                needed,
+                available,
+                total,
+            }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Where things lie under the store's root.
+
+use std::path::{Path, PathBuf};
+
+/// The directories and files of one store. RocketMQ's own keep their names; ours lie apart.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    pub root: PathBuf,
+    /// The log, in RocketMQ's place.
+    pub log: PathBuf,
+    /// Present while the store is open, as in RocketMQ: its presence at a start tells of a
+    /// crash.
+    pub abort: PathBuf,
+    pub lock: PathBuf,
+    /// Everything that RocketMQ does not know.
+    pub own: PathBuf,
+    pub index_log: PathBuf,
+    pub checkpoints: PathBuf,
+}
+
+impl Layout {
+    pub(crate) fn new(root: &Path) -> Self {
+        let own = root.join("millstream");
+        Self {
+            root: root.to_owned(),
+            log: root.join("commitlog"),
+            abort: root.join("abort"),
+            lock: root.join("lock"),
+            index_log: own.join("queues"),
+            checkpoints: own.join("heads"),
+            own,
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Reads records by their place in the log: from memory, from the page cache, or from the disk.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use model::record::{Frame, RecordView, check};
+use model::{Checksum, LogOffset};
+use runtime::Tasks;
+
+use crate::Error;
+use crate::hot_ring::HotRing;
+use crate::publisher::Publisher;
+use crate::segment::Segment;
+use crate::segments::Segments;
+
+/// Bytes that tell how long a record is.
+const FRAME: usize = 8;
+/// Bytes fetched with one read when neighbouring records are wanted.
+const WINDOW: u64 = 128 << 10;
+/// Bytes of others' records that are read along rather than left out.
+const GAP: u64 = 4 << 10;
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct LogReader {
+    segments: Arc<Segments>,
+    ring: Arc<HotRing>,
+    publisher: Arc<Publisher>,
+    tasks: Tasks,
+}
+
+impl LogReader {
+    pub(crate) fn new(
+        segments: Arc<Segments>,
+        ring: Arc<HotRing>,
+        publisher: Arc<Publisher>,
+        tasks: Tasks,
+    ) -> Self {
+        Self {
+            segments,
+            ring,
+            publisher,
+            tasks,
+        }
+    }
+
+    /// The record that begins at `at`, checked unless it was written moments ago.
+    pub(crate) async fn record(&self, at: LogOffset) -> Result<Bytes, Error> {
+        let visible = self.publisher.mark.visible();
+        if at.0 < self.segments.min() || at.0 + FRAME as u64 > visible {
+            return Err(self.nothing_at(at));
+        }
+        let frame = self.bytes(at.0, FRAME).await?;
+        match Frame::peek(&frame) {
+            Ok(Frame::Record { size, .. }) if at.0 + u64::from(size) <= visible => {
+                self.sized(at, size).await
+            }
+            _ => Err(self.nothing_at(at)),
+        }
+    }
+
+    /// The record at `at` of which the index knows the size.
+    pub(crate) async fn sized(&self, at: LogOffset, size: u32) -> Result<Bytes, Error> {
+        if let Some(bytes) = self.ring.get(at.0, size as usize) {
+            return self.verified(at, bytes, false);
+        }
+        let bytes = self.bytes(at.0, size as usize).await?;
+        self.verified(at, bytes, true)
+    }
+
+    /// Several records in the order of the log; a damaged one is an error in its own place.
+    pub(crate) async fn several(
+        &self,
+        wanted: &[(LogOffset, u32)],
+    ) -> Result<Vec<Result<Bytes, Error>>, Error> {
+        let mut found = Vec::with_capacity(wanted.len());
+        let mut rest = wanted;
+        while let Some((&(at, size), _)) = rest.split_first() {
+            if let Some(bytes) = self.ring.get(at.0, size as usize) {
+                found.push(self.verified(at, bytes, false));
+                rest = &rest[1..];
+                continue;
+            }
+            let count = together(rest);
+            let (now, later) = rest.split_at(count);
+            rest = later;
+            let end = now
+                .last()
+                .map_or(at.0, |(at, size)| at.0 + u64::from(*size));
+            let window = self.bytes(at.0, (end - at.0) as usize).await?;
+            for (place, size) in now {
+                let from = (place.0 - at.0) as usize;
+                let bytes = window.slice(from..from + *size as usize);
+                found.push(self.verified(*place, bytes, true));
+            }
+        }
+        Ok(found)
+    }
+
+    /// As [`LogReader::record`], on a thread that may wait for the disk.
+    pub(crate) fn sized_waiting(&self, at: LogOffset, size: u32) -> Result<Bytes, Error> {
+        let segment = self
+            .segments
+            .holding(at.0)
+            .ok_or_else(|| self.nothing_at(at))?;
+        let bytes = match self.ring.get(at.0, size as usize) {
+            Some(bytes) => bytes,
+            None => read_waiting(&segment, at.0, size as usize)?,
+        };
+        self.verified(at, bytes, true)
+    }
+
+    async fn bytes(&self, at: u64, length: usize) -> Result<Bytes, Error> {
+        if let Some(bytes) = self.ring.get(at, length) {
+            return Ok(bytes);
+        }
+        let segment = self
+            .segments
+            .holding(at)
+            .filter(|segment| at + length as u64 <= segment.end())
+            .ok_or_else(|| self.nothing_at(LogOffset(at)))?;
+        let mut bytes = vec![0; length];
+        let read = segment
+            .file
+            .pread_nowait(&mut bytes, at - segment.start)
+            .map_err(Error::disk("reading the log"))?;
+        if read == Some(length) {
+            return Ok(bytes.into());
+        }
+        let read = move || read_waiting(&segment, at, length);
+        self.tasks
+            .blocking("read the log", read)
+            .await
+            .map_err(|_| Error::Closed)?
+    }
+
+    fn verified(&self, at: LogOffset, bytes: Bytes, cold: bool) -> Result<Bytes, Error> {
+        if cold {
+            let record = check(&bytes, Checksum::Body).map_err(|why| corrupt(at, why))?;
+            same_place(at, &record)?;
+            if record.bytes.len() != bytes.len() {
+                return Err(corrupt(at, "the index knows another size"));
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn nothing_at(&self, at: LogOffset) -> Error {
+        Error::NoSuchRecord {
+            at,
+            min: LogOffset(self.segments.min()),
+            end: LogOffset(self.publisher.mark.visible()),
+        }
+    }
+}
+
+/// How many of the records at the front are read with one call.
+fn together(wanted: &[(LogOffset, u32)]) -> usize {
+    let Some(&(first, size)) = wanted.first() else {
+        return 0;
+    };
+    let mut end = first.0 + u64::from(size);
+    let mut count = 1;
+    for (at, size) in &wanted[1..] {
+        let next_end = at.0 + u64::from(*size);
+        if at.0 < end || at.0 - end > GAP || next_end - first.0 > WINDOW {
+            break;
+        }
+        end = next_end;
+        count += 1;
+    }
+    count
+}
+
+fn read_waiting(segment: &Segment, at: u64, length: usize) -> Result<Bytes, Error> {
+    let mut bytes = vec![0; length];
+    segment
+        .file
+        .read_exact_at(&mut bytes, at - segment.start)
+        .map_err(Error::disk("reading the log"))?;
+    Ok(bytes.into())
+}
+
+fn same_place(at: LogOffset, record: &RecordView<'_>) -> Result<(), Error> {
+    if record.log_offset == at {
+        return Ok(());
+    }
+    Err(corrupt(
+        at,
+        format_args!("it belongs to {}", record.log_offset),
+    ))
+}
+
+fn corrupt(at: LogOffset, why: impl ToString) -> Error {
+    Error::Corrupt {
+        at,
+        why: why.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_read_together_and_distant_records_apart() {
+        let at = |place: u64| (LogOffset(place), 100);
+        assert_eq!(together(&[at(0), at(100), at(250)]), 3);
+        assert_eq!(together(&[at(0), at(100 + GAP + 1)]), 1);
+        assert_eq!(together(&[at(0), (LogOffset(100), WINDOW as u32)]), 1);
+        assert_eq!(together(&[at(500), at(100)]), 1);
+    }
+}

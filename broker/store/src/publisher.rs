@@ -1,0 +1,118 @@
+//! Makes records readable once they may be seen, in the order of the log.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use model::{QueueId, QueueOffset};
+use parking_lot::Mutex;
+
+use crate::dispatch::KeyHashes;
+use crate::key_index::KeyIndex;
+use crate::queue_index::{Arrival, Head, QueueIndex};
+use crate::watermark::Watermark;
+
+/// Learns which queues have grown.
+///
+/// Called after the new entries are readable, never before, on a thread that must not be held
+/// up: wake somebody and return.
+pub trait Arrivals: Send + Sync {
+    /// `queue` now ends at `end`; the new messages have this tags code. Neighbouring messages
+    /// with the same code are told about once.
+    fn arrived(&self, queue: &QueueId, end: QueueOffset, tags_code: i64);
+}
+
+pub(crate) struct Publisher {
+    pub mark: Watermark,
+    index: Arc<QueueIndex>,
+    keys: Arc<KeyIndex>,
+    arrivals: ArcSwapOption<Box<dyn Arrivals>>,
+    /// Written records that nobody may see yet, oldest first.
+    staged: Mutex<VecDeque<Staged>>,
+    /// Held while entries become readable, so that they do so in order.
+    publishing: Mutex<()>,
+}
+
+/// Records that become visible together.
+pub(crate) struct Staged {
+    /// Where the last of them ends in the log.
+    pub end: u64,
+    pub records: Vec<StagedRecord>,
+}
+
+pub(crate) struct StagedRecord {
+    pub entries: smallvec::SmallVec<[(Arc<Head>, Arrival); 1]>,
+    pub keys: KeyHashes,
+    pub at: u64,
+}
+
+impl Publisher {
+    pub(crate) fn new(mark: Watermark, index: Arc<QueueIndex>, keys: Arc<KeyIndex>) -> Self {
+        Self {
+            mark,
+            index,
+            keys,
+            arrivals: ArcSwapOption::empty(),
+            staged: Mutex::default(),
+            publishing: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn tell(&self, arrivals: Box<dyn Arrivals>) {
+        self.arrivals.store(Some(Arc::new(arrivals)));
+    }
+
+    /// Takes records that were written. They are in the order of the log.
+    pub(crate) fn stage(&self, records: impl IntoIterator<Item = Staged>) {
+        self.staged.lock().extend(records);
+    }
+
+    /// Makes readable what may be seen by now, and tells about it.
+    pub(crate) fn advance(&self) {
+        let _publishing = self.publishing.lock();
+        let bound = self.mark.bound();
+        let ready: Vec<Staged> = {
+            let mut staged = self.staged.lock();
+            let count = staged.partition_point(|staged| staged.end <= bound);
+            staged.drain(..count).collect()
+        };
+        let Some(end) = ready.last().map(|staged| staged.end) else {
+            return;
+        };
+        let records = || ready.iter().flat_map(|staged| &staged.records);
+        for record in records() {
+            for (head, arrival) in &record.entries {
+                self.index.put(head, arrival);
+            }
+        }
+        self.keys
+            .add(records().flat_map(|record| record.keys.iter().map(|hash| (*hash, record.at))));
+        self.mark.show(end);
+        if let Some(arrivals) = &*self.arrivals.load() {
+            tell(
+                arrivals.as_ref().as_ref(),
+                records().flat_map(|record| &record.entries),
+            );
+        }
+    }
+
+    /// A log offset below which every record is in the index.
+    pub(crate) fn indexed(&self) -> u64 {
+        let _publishing = self.publishing.lock();
+        self.mark.visible()
+    }
+}
+
+fn tell<'a>(arrivals: &dyn Arrivals, entries: impl Iterator<Item = &'a (Arc<Head>, Arrival)>) {
+    let mut entries = entries.peekable();
+    while let Some((head, arrival)) = entries.next() {
+        let code = arrival.unit.tags_code;
+        let repeated = entries
+            .peek()
+            .is_some_and(|(next, later)| Arc::ptr_eq(next, head) && later.unit.tags_code == code);
+        if !repeated {
+            let end = arrival.queue_offset + u64::from(arrival.unit.count);
+            arrivals.arrived(&head.id, QueueOffset(end), code);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Which record lies at which offset of which queue: a cache of the log.
+//!
+//! All queues share one log-structured index. A queue costs a [`head`] in memory; its entries
+//! go in blocks of 128 to the shared [`index_log`] and are found again by following links
+//! from block to block. A checkpoint saves the heads, and what the log holds behind it is
+//! read again after a crash.
+
+mod block;
+mod entry;
+mod head;
+mod index_log;
+mod lookup;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use model::{QueueId, Topic};
+use parking_lot::{Mutex, RwLock};
+
+pub(crate) use block::{Fields, Link, Spine};
+pub use entry::IndexEntry;
+pub(crate) use entry::{Run, Unit};
+pub(crate) use head::{Arrival, Head, INLINE_ENTRIES, State};
+pub(crate) use index_log::IndexLog;
+
+use crate::Error;
+
+pub(crate) struct QueueIndex {
+    heads: RwLock<Heads>,
+    /// Heads that are not as the last checkpoint has them.
+    changed: Mutex<Vec<Arc<Head>>>,
+    log: IndexLog,
+}
+
+type Heads = HashMap<QueueId, Arc<Head>, foldhash::fast::RandomState>;
+
+impl QueueIndex {
+    pub(crate) fn new(log: IndexLog, saved: impl IntoIterator<Item = (QueueId, State)>) -> Self {
+        let heads = saved
+            .into_iter()
+            .map(|(id, state)| (id.clone(), Arc::new(Head::new(id, state))))
+            .collect();
+        Self {
+            heads: RwLock::new(heads),
+            changed: Mutex::default(),
+            log,
+        }
+    }
+
+    pub(crate) fn log(&self) -> &IndexLog {
+        &self.log
+    }
+
+    pub(crate) fn get(&self, queue: &QueueId) -> Option<Arc<Head>> {
+        self.heads.read().get(queue).cloned()
+    }
+
+    pub(crate) fn get_or_insert(&self, queue: &QueueId) -> Arc<Head> {
+        if let Some(head) = self.get(queue) {
+            return head;
+        }
+        let mut heads = self.heads.write();
+        let fresh = || Arc::new(Head::new(queue.clone(), State::default()));
+        heads.entry(queue.clone()).or_insert_with(fresh).clone()
+    }
+
+    /// Makes an entry of the queue readable.
+    pub(crate) fn put(&self, head: &Arc<Head>, arrival: &Arrival) {
+        if head.put(arrival, &self.log) {
+            self.changed.lock().push(head.clone());
+        }
+    }
+
+    /// Forgets all queues of a topic. Returns how many there were.
+    pub(crate) fn delete(&self, topic: &Topic) -> usize {
+        let mut heads = self.heads.write();
+        let before = heads.len();
+        let mut changed = self.changed.lock();
+        heads.retain(|queue, head| {
+            let kept = queue.topic != *topic;
+            if !kept {
+                head.kill();
+                // A dead head among the changed ones tells the checkpoint to drop it.
+                changed.push(head.clone());
+            }
+            kept
+        });
+        before - heads.len()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Head>> {
+        self.heads.read().values().cloned().collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.heads.read().len()
+    }
+
+    /// The heads that changed since this was last called.
+    pub(crate) fn take_changed(&self) -> Vec<Arc<Head>> {
+        std::mem::take(&mut self.changed.lock())
+    }
+
+    /// Puts heads back that could not be saved.
+    pub(crate) fn still_changed(&self, heads: Vec<Arc<Head>>) {
+        for head in &heads {
+            head.with(|state| state.changed = true);
+        }
+        self.changed.lock().extend(heads);
+    }
+
+    /// Moves every queue's beginning to its first record at or behind `log_min`. May wait for
+    /// the disk.
+    pub(crate) fn raise_minimum(&self, log_min: u64) -> Result<(), Error> {
+        for head in self.all() {
+            let behind = head.with(|state| !state.is_empty() && state.min_at < log_min);
+            if !behind {
+                continue;
+            }
+            let first = self.first_at_or_behind(&head, log_min)?;
+            let changed = head.with(|state| {
+                state.min = first.map_or(state.end, |entry| entry.queue_offset.0);
+                state.min_at = first.map_or(log_min, |entry| entry.log_offset.0);
+                !std::mem::replace(&mut state.changed, true)
+            });
+            if changed {
+                self.changed.lock().push(head);
+            }
+        }
+        self.log.drop_below(log_min)
+    }
+}

@@ -1,0 +1,102 @@
+//! One position of a queue: which record lies there.
+
+use model::{LogOffset, QueueOffset};
+
+/// What the index knows of one record of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexEntry {
+    /// Offset of the record in its queue, of its first message if it holds several.
+    pub queue_offset: QueueOffset,
+    /// How many offsets of the queue the record takes: 1, or more for an inner batch.
+    pub count: u32,
+    pub log_offset: LogOffset,
+    /// Bytes of the record.
+    pub size: u32,
+    /// Hash of the tag; for the queues of the delay levels, when the message is due.
+    pub tags_code: i64,
+}
+
+impl IndexEntry {
+    /// Offset of the message after this record.
+    pub fn next(&self) -> QueueOffset {
+        self.queue_offset.plus(u64::from(self.count))
+    }
+
+    /// Where the record ends in the log.
+    pub fn log_end(&self) -> LogOffset {
+        self.log_offset.plus(u64::from(self.size))
+    }
+
+    /// True for a place of the queue whose record the log does not hold.
+    pub fn is_hole(&self) -> bool {
+        self.size == HOLE_SIZE
+    }
+}
+
+/// Size of an entry that stands for a missing record; RocketMQ fills the front of a queue
+/// whose beginning is lost with the same.
+pub(crate) const HOLE_SIZE: u32 = 0x7FFF_FFFF;
+
+/// An entry without its queue offset, which follows from its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unit {
+    pub log_offset: u64,
+    pub tags_code: i64,
+    pub size: u32,
+    pub count: u32,
+}
+
+impl Unit {
+    /// Stands before the record at `log_offset`, so that log offsets never fall in a queue.
+    pub(crate) fn hole(log_offset: u64) -> Self {
+        Self {
+            log_offset,
+            tags_code: 0,
+            size: HOLE_SIZE,
+            count: 1,
+        }
+    }
+
+    pub(crate) fn at(&self, queue_offset: u64) -> IndexEntry {
+        IndexEntry {
+            queue_offset: QueueOffset(queue_offset),
+            count: self.count,
+            log_offset: LogOffset(self.log_offset),
+            size: self.size,
+            tags_code: self.tags_code,
+        }
+    }
+}
+
+/// Neighbouring entries of one queue, the first at `base`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub base: u64,
+    pub units: Vec<Unit>,
+}
+
+impl Run {
+    /// Offset after the last message of the run.
+    pub(crate) fn end(&self) -> u64 {
+        self.base
+            + self
+                .units
+                .iter()
+                .map(|unit| u64::from(unit.count))
+                .sum::<u64>()
+    }
+
+    /// The entry that holds `queue_offset` and all that follow it in the run.
+    pub(crate) fn from(&self, queue_offset: u64) -> impl Iterator<Item = IndexEntry> + '_ {
+        self.entries()
+            .skip_while(move |entry| entry.next().0 <= queue_offset)
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = IndexEntry> + '_ {
+        self.units.iter().scan(self.base, |at, unit| {
+            let entry = unit.at(*at);
+            *at += u64::from(unit.count);
+            Some(entry)
+        })
+    }
+}

@@ -1,0 +1,198 @@
+//! What is in memory of one queue: where it begins and ends, and its newest entries.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use model::QueueId;
+use parking_lot::Mutex;
+
+use super::block::{BLOCK_ENTRIES, Block, Link, Spine};
+use super::entry::{IndexEntry, Run, Unit};
+use super::index_log::IndexLog;
+
+/// Entries that stay in the head at a checkpoint; more go to a block of their own.
+pub(crate) const INLINE_ENTRIES: usize = 16;
+/// Missing offsets that are bridged by holes before a queue begins anew behind them.
+const HOLES: u64 = 65_536;
+
+pub(crate) struct Head {
+    pub id: QueueId,
+    /// Offset the next record gets. Only the append leader moves it.
+    next: AtomicU64,
+    /// The queue was deleted: whoever holds this head looks it up again.
+    dead: AtomicBool,
+    state: Mutex<State>,
+}
+
+/// Guards what readers see of the queue.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct State {
+    pub min: u64,
+    /// Log offset of the entry at `min`; meaningless while the queue is empty.
+    pub min_at: u64,
+    /// Offset after the last message.
+    pub end: u64,
+    pub tail: Run,
+    pub tail_first_stored: i64,
+    pub spine: Option<Box<Spine>>,
+    /// One more than the log offset of the newest entry, 0 if there never was one.
+    pub after: u64,
+    /// Changed since the last checkpoint.
+    pub changed: bool,
+}
+
+/// A new entry and where it came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub queue_offset: u64,
+    pub unit: Unit,
+    pub stored: i64,
+}
+
+impl Head {
+    pub(crate) fn new(id: QueueId, state: State) -> Self {
+        Self {
+            id,
+            next: AtomicU64::new(state.end),
+            dead: AtomicBool::new(false),
+            state: Mutex::new(state),
+        }
+    }
+
+    pub(crate) fn next(&self) -> u64 {
+        self.next.load(Ordering::Acquire)
+    }
+
+    /// Takes `count` offsets for a record. Only the append leader calls this.
+    pub(crate) fn take(&self, count: u32) -> u64 {
+        let taken = self.next();
+        self.next.store(taken + u64::from(count), Ordering::Release);
+        taken
+    }
+
+    /// Gives back offsets whose records were not written.
+    pub(crate) fn give_back(&self, next: u64) {
+        self.next.store(next, Ordering::Release);
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn kill(&self) {
+        self.dead.store(true, Ordering::Release);
+    }
+
+    /// Makes an entry readable. Returns true if the head joins those that changed.
+    pub(crate) fn put(&self, arrival: &Arrival, log: &IndexLog) -> bool {
+        let mut state = self.state.lock();
+        if self.is_dead() || !state.put(arrival) {
+            return false;
+        }
+        if state.tail.units.len() >= BLOCK_ENTRIES {
+            state.spill(log);
+        }
+        // While the log is read again nobody takes offsets: the head follows the entries.
+        self.next.fetch_max(state.end, Ordering::AcqRel);
+        !std::mem::replace(&mut state.changed, true)
+    }
+
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.state.lock())
+    }
+}
+
+impl State {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.min == self.end
+    }
+
+    /// Adds an entry at the end; false if it is here already.
+    fn put(&mut self, arrival: &Arrival) -> bool {
+        let Arrival {
+            queue_offset,
+            unit,
+            stored,
+        } = *arrival;
+        if unit.log_offset < self.after {
+            return false;
+        }
+        if queue_offset < self.end {
+            self.go_back_to(queue_offset);
+        }
+        if self.after == 0 || queue_offset - self.end > HOLES {
+            self.begin_at(queue_offset);
+        }
+        for _ in self.end..queue_offset {
+            self.push(Unit::hole(unit.log_offset), stored);
+        }
+        if self.is_empty() {
+            self.min_at = unit.log_offset;
+        }
+        self.push(unit, stored);
+        self.after = unit.log_offset + 1;
+        true
+    }
+
+    fn push(&mut self, unit: Unit, stored: i64) {
+        if self.tail.units.is_empty() {
+            self.tail_first_stored = stored;
+        }
+        self.end += u64::from(unit.count);
+        self.tail.units.push(unit);
+    }
+
+    /// The record is newer than an entry with its offset: the queue was begun anew, or its
+    /// newest entries were lost with the log behind them. What comes later in the log counts.
+    fn go_back_to(&mut self, queue_offset: u64) {
+        if queue_offset <= self.min || queue_offset < self.tail.base {
+            self.begin_at(queue_offset);
+            return;
+        }
+        while self.end > queue_offset {
+            let dropped = self
+                .tail
+                .units
+                .pop()
+                .map_or(0, |unit| u64::from(unit.count));
+            self.end -= dropped;
+        }
+    }
+
+    fn begin_at(&mut self, queue_offset: u64) {
+        self.min = queue_offset;
+        self.end = queue_offset;
+        self.tail = Run {
+            base: queue_offset,
+            units: Vec::new(),
+        };
+        self.spine = None;
+    }
+
+    /// Moves the tail into a block.
+    pub(crate) fn spill(&mut self, log: &IndexLog) {
+        if self.tail.units.is_empty() {
+            return;
+        }
+        let end = self.end;
+        let units = std::mem::take(&mut self.tail.units);
+        let base = std::mem::replace(&mut self.tail.base, end);
+        let spine = self.spine.get_or_insert_default();
+        let block = Block {
+            number: spine.blocks,
+            first_stored: self.tail_first_stored,
+            links: spine.links.clone(),
+            run: Run { base, units },
+        };
+        let position = log.append(block, self.after);
+        spine.push(Link {
+            position,
+            base,
+            first_stored: self.tail_first_stored,
+        });
+    }
+
+    /// Entries of the tail from `queue_offset` on; `None` if they begin before the tail.
+    pub(crate) fn tail_from(&self, queue_offset: u64, limit: usize) -> Option<Vec<IndexEntry>> {
+        (queue_offset >= self.tail.base).then(|| self.tail.from(queue_offset).take(limit).collect())
+    }
+}

@@ -1,0 +1,212 @@
+//! What a consumer gets: the next records of a queue, or why there are none.
+
+use bytes::Bytes;
+use model::record::{RecordView, view};
+use model::{QueueId, QueueOffset};
+
+use crate::Error;
+use crate::queue_index::{Head, IndexEntry};
+use crate::store::Shared;
+
+/// Entries looked at in one read that finds nothing that matches.
+const SCANNED_ENTRIES: usize = 800;
+/// Entries fetched from the index at a time.
+const ENTRIES: usize = 128;
+
+/// When a read has enough. The first record comes however large it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLimit {
+    pub messages: usize,
+    pub bytes: usize,
+}
+
+/// How a read went, in RocketMQ's terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReadStatus {
+    Found,
+    /// Nothing in the stretch that was looked at matches; go on at `next`.
+    NoMatchedMessage,
+    /// What lay there has just been deleted; go on at `next`.
+    MessageWasRemoving,
+    /// The index has no entry there.
+    OffsetFoundNull,
+    /// The offset lies beyond the end of the queue.
+    OffsetOverflowBadly,
+    /// The offset is the end of the queue: nothing is there yet.
+    OffsetOverflowOne,
+    /// The offset lies before the beginning of the queue.
+    OffsetTooSmall,
+    /// There is no such queue.
+    NoMatchedLogicQueue,
+    /// The queue has never held a message.
+    NoMessageInQueue,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    pub status: ReadStatus,
+    /// Whole records as they lie in the log.
+    pub records: Vec<Bytes>,
+    /// The entries of these records.
+    pub entries: Vec<IndexEntry>,
+    /// Where the next read goes on.
+    pub next: QueueOffset,
+    /// First and one past the last offset of the queue.
+    pub min: QueueOffset,
+    pub max: QueueOffset,
+}
+
+/// First and one past the last offset of a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    pub min: QueueOffset,
+    pub max: QueueOffset,
+}
+
+impl Shared {
+    pub(crate) async fn read(
+        &self,
+        queue: &QueueId,
+        from: QueueOffset,
+        limit: ReadLimit,
+        wanted_entry: impl Fn(&IndexEntry) -> bool + Send + Sync,
+        wanted_record: impl Fn(&RecordView<'_>) -> bool + Send + Sync,
+    ) -> Result<Read, Error> {
+        let visible = self.publisher.mark.visible();
+        let Some(head) = self.index.get(queue) else {
+            return Ok(nothing(
+                ReadStatus::NoMatchedLogicQueue,
+                QueueOffset(0),
+                Bounds::default(),
+            ));
+        };
+        let bounds = self.bounds_of(&head, visible)?;
+        if let Some(nothing) = out_of_bounds(from, bounds) {
+            return Ok(nothing);
+        }
+        let mut read = nothing(ReadStatus::NoMatchedMessage, from, bounds);
+        let mut taken = 0;
+        let mut scanned = 0;
+        while scanned < SCANNED_ENTRIES {
+            let mut entries = self
+                .index
+                .entries(&self.tasks, &head, read.next.0, ENTRIES)
+                .await?;
+            if let Some(hidden) = entries.iter().position(|entry| entry.log_end().0 > visible) {
+                entries.truncate(hidden);
+            }
+            if entries.is_empty() {
+                break;
+            }
+            scanned += entries.len();
+            let mut chosen = Vec::new();
+            let (mut messages, mut bytes) = (read.records.len(), taken);
+            let mut full = false;
+            for entry in entries {
+                let wanted = !entry.is_hole() && wanted_entry(&entry);
+                if wanted {
+                    full = messages > 0
+                        && (messages >= limit.messages
+                            || bytes + entry.size as usize > limit.bytes);
+                    if full {
+                        break;
+                    }
+                    messages += 1;
+                    bytes += entry.size as usize;
+                    chosen.push(entry);
+                }
+                read.next = entry.next();
+            }
+            for (entry, record) in self.fetch(&chosen).await? {
+                if view(&record).is_ok_and(|view| wanted_record(&view)) {
+                    taken += record.len();
+                    read.records.push(record);
+                    read.entries.push(entry);
+                }
+            }
+            // A record filter may have left room that the entries did not.
+            if full && read.records.len() == messages || read.records.len() >= limit.messages {
+                break;
+            }
+        }
+        if !read.records.is_empty() {
+            read.status = ReadStatus::Found;
+        } else if scanned == 0 {
+            read.status = ReadStatus::OffsetFoundNull;
+        }
+        Ok(read)
+    }
+
+    /// The records of these entries. One that is damaged or gone is left out, and told about.
+    async fn fetch(&self, entries: &[IndexEntry]) -> Result<Vec<(IndexEntry, Bytes)>, Error> {
+        let wanted: Vec<_> = entries
+            .iter()
+            .map(|entry| (entry.log_offset, entry.size))
+            .collect();
+        let mut found = Vec::with_capacity(entries.len());
+        let records = match self.reader.several(&wanted).await {
+            Ok(records) => records,
+            // A segment went meanwhile.
+            Err(Error::NoSuchRecord { .. }) => return Ok(found),
+            Err(error) => return Err(error),
+        };
+        for (entry, record) in entries.iter().zip(records) {
+            match record {
+                Ok(record) => found.push((*entry, record)),
+                Err(error) => self.stats.damaged(&error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// What of the queue may be seen.
+    pub(crate) fn bounds_of(&self, head: &Head, visible: u64) -> Result<Bounds, Error> {
+        let (min, end, hidden) = head.with(|state| {
+            let hidden = state.tail.units.last().is_some_and(|unit| {
+                !unit.at(0).is_hole() && unit.log_offset + u64::from(unit.size) > visible
+            });
+            (
+                state.min,
+                state.end,
+                hidden || state.tail.units.is_empty() && state.after > visible,
+            )
+        });
+        let max = if hidden {
+            let first = self.index.first_at_or_behind(head, visible)?;
+            first.map_or(end, |entry| entry.queue_offset.0)
+        } else {
+            end
+        };
+        Ok(Bounds {
+            min: QueueOffset(min),
+            max: QueueOffset(max.max(min)),
+        })
+    }
+}
+
+fn out_of_bounds(from: QueueOffset, bounds: Bounds) -> Option<Read> {
+    let Bounds { min, max } = bounds;
+    let (status, next) = if max.0 == 0 {
+        (ReadStatus::NoMessageInQueue, QueueOffset(0))
+    } else if from < min {
+        (ReadStatus::OffsetTooSmall, min)
+    } else if from == max {
+        (ReadStatus::OffsetOverflowOne, from)
+    } else if from > max {
+        (ReadStatus::OffsetOverflowBadly, max)
+    } else {
+        return None;
+    };
+    Some(nothing(status, next, bounds))
+}
+
+fn nothing(status: ReadStatus, next: QueueOffset, bounds: Bounds) -> Read {
+    Read {
+        status,
+        records: Vec::new(),
+        entries: Vec::new(),
+        next,
+        min: bounds.min,
+        max: bounds.max,
+    }
+}

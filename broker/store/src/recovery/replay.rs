@@ -1,0 +1,109 @@
+//! Puts records that are read again into the indexes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use model::record::RecordView;
+use model::{QueueId, Topic};
+
+use crate::Settings;
+use crate::dispatch::{Dispatch, KeyHashes, TOMBSTONES, lite_offsets};
+use crate::key_index::KeyIndex;
+use crate::queue_index::{Arrival, QueueIndex, Unit};
+
+/// Topics remembered so that their names are shared by their queues.
+const TOPICS: usize = 65_536;
+
+pub(crate) struct Replay<'a> {
+    settings: &'a Settings,
+    index: &'a Arc<QueueIndex>,
+    keys: &'a KeyIndex,
+    topics: HashMap<String, Topic>,
+    pub records: u64,
+    pub last_stored: i64,
+}
+
+impl<'a> Replay<'a> {
+    pub(crate) fn new(
+        settings: &'a Settings,
+        index: &'a Arc<QueueIndex>,
+        keys: &'a KeyIndex,
+        last_stored: i64,
+    ) -> Self {
+        Self {
+            settings,
+            index,
+            keys,
+            topics: HashMap::new(),
+            records: 0,
+            last_stored,
+        }
+    }
+
+    /// Takes the next record of the log. A record whose topic has no sensible name is kept in
+    /// the log and shown in no queue.
+    pub(crate) fn record(&mut self, record: &RecordView<'_>) {
+        self.records += 1;
+        self.last_stored = self.last_stored.max(record.stored.0);
+        let Some(topic) = self.topic(record.topic) else {
+            return;
+        };
+        let dispatch = Dispatch::of_stored(&topic, record);
+        let unit = Unit {
+            log_offset: record.log_offset.0,
+            tags_code: dispatch.tags.code(self.settings, record.stored.0),
+            size: record.size(),
+            count: dispatch.count,
+        };
+        let stored = record.stored.0;
+        if let Some(queue) = &dispatch.queue {
+            self.put(
+                queue,
+                Arrival {
+                    queue_offset: record.queue_offset.0,
+                    unit,
+                    stored,
+                },
+            );
+        }
+        for (queue, queue_offset) in dispatch.lite.iter().zip(lite_offsets(record.properties)) {
+            let unit = Unit { count: 1, ..unit };
+            self.put(
+                queue,
+                Arrival {
+                    queue_offset,
+                    unit,
+                    stored,
+                },
+            );
+        }
+        let keys: KeyHashes = dispatch.keys;
+        self.keys
+            .add(keys.into_iter().map(|hash| (hash, record.log_offset.0)));
+        if record.topic == TOMBSTONES {
+            let buried = std::str::from_utf8(record.body)
+                .ok()
+                .and_then(|name| Topic::stored(name).ok());
+            if let Some(topic) = buried {
+                self.index.delete(&topic);
+            }
+        }
+    }
+
+    fn put(&self, queue: &QueueId, arrival: Arrival) {
+        let head = self.index.get_or_insert(queue);
+        self.index.put(&head, &arrival);
+    }
+
+    fn topic(&mut self, name: &str) -> Option<Topic> {
+        if let Some(topic) = self.topics.get(name) {
+            return Some(topic.clone());
+        }
+        let topic = Topic::stored(name).ok()?;
+        if self.topics.len() >= TOPICS {
+            self.topics.clear();
+        }
+        self.topics.insert(name.to_owned(), topic.clone());
+        Some(topic)
+    }
+}

@@ -1,0 +1,235 @@
+//! Reads the log record by record and stops at the first thing that is not one.
+
+use std::sync::Arc;
+
+use model::Checksum;
+use model::record::{Frame, GroupRecord, RecordView, check};
+
+use crate::Error;
+use crate::segment::Segment;
+
+/// Bytes read from a segment at a time.
+const CHUNK: usize = 4 << 20;
+/// Bytes of the smallest frame.
+const FRAME: u64 = 8;
+
+/// Where the valid records end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogEnd {
+    pub at: u64,
+    /// What is wrong there; `None` where nothing was written.
+    pub why: Option<String>,
+}
+
+/// Calls `each` with every valid record from `from` on, which is where a record begins or the
+/// log ends, up to the first that begins at or behind `until`. A group of which a part is missing counts as invalid from its first byte on.
+pub(crate) fn scan(
+    segments: &[Arc<Segment>],
+    from: u64,
+    until: u64,
+    mut each: impl FnMut(&RecordView<'_>),
+) -> Result<LogEnd, Error> {
+    let mut at = from;
+    let first = segments.partition_point(|segment| segment.end() <= from);
+    for segment in &segments[first..] {
+        let mut window = Window::new(segment);
+        while at < segment.end() {
+            if at >= until {
+                return Ok(LogEnd { at, why: None });
+            }
+            match step(&mut window, at)? {
+                Step::Record(size) => {
+                    let bytes = window.bytes(at, size)?;
+                    let record = check(bytes, Checksum::Body).map_err(|why| corrupt(at, why))?;
+                    each(&record);
+                    at += u64::from(size);
+                }
+                Step::Blank => at = segment.end(),
+                Step::End => return Ok(LogEnd { at, why: None }),
+                Step::Invalid(why) => return Ok(LogEnd { at, why: Some(why) }),
+            }
+        }
+    }
+    Ok(LogEnd { at, why: None })
+}
+
+/// The first valid record that begins in a range, wherever it may begin.
+pub(crate) fn find_valid(
+    segments: &[Arc<Segment>],
+    from: u64,
+    until: u64,
+) -> Result<Option<u64>, Error> {
+    let overlapping = |segment: &&Arc<Segment>| segment.start < until && segment.end() > from;
+    for segment in segments.iter().filter(overlapping) {
+        let mut window = Window::new(segment);
+        let mut at = from.max(segment.start);
+        let end = until.min(segment.end());
+        while at < end {
+            let candidate = window.next_magic(at, end)?;
+            let Some(candidate) = candidate else { break };
+            if let Step::Record(_) = step(&mut window, candidate)? {
+                return Ok(Some(candidate));
+            }
+            at = candidate + 1;
+        }
+    }
+    Ok(None)
+}
+
+/// One more than the position of the last byte in the range that is not zero.
+pub(crate) fn last_written(segment: &Segment, from: u64) -> Result<Option<u64>, Error> {
+    let mut window = Window::new(segment);
+    let mut at = from.max(segment.start);
+    let mut last = None;
+    while at < segment.end() {
+        let length = (CHUNK as u64).min(segment.end() - at);
+        let bytes = window.bytes(at, length as u32)?;
+        if let Some(place) = bytes.iter().rposition(|byte| *byte != 0) {
+            last = Some(at + place as u64 + 1);
+        }
+        at += length;
+    }
+    Ok(last)
+}
+
+enum Step {
+    Record(u32),
+    Blank,
+    End,
+    Invalid(String),
+}
+
+/// What lies at `at`. A group is looked at whole.
+fn step(window: &mut Window<'_>, at: u64) -> Result<Step, Error> {
+    let left = window.segment.end() - at;
+    if left < FRAME {
+        return Ok(Step::Invalid(
+            "a segment's end has no room for what ends it".into(),
+        ));
+    }
+    let frame = match Frame::peek(window.bytes(at, FRAME as u32)?) {
+        Ok(frame) => frame,
+        Err(why) => return Ok(Step::Invalid(why.to_string())),
+    };
+    let size = match frame {
+        Frame::Record { size, .. } => size,
+        Frame::Blank { size } if u64::from(size) == left => return Ok(Step::Blank),
+        Frame::Blank { size } => {
+            return Ok(Step::Invalid(format!(
+                "a filler of {size} bytes where {left} are left"
+            )));
+        }
+        Frame::End => {
+            let zero = window
+                .bytes(at, FRAME as u32)?
+                .iter()
+                .all(|byte| *byte == 0);
+            let step = if zero {
+                Step::End
+            } else {
+                Step::Invalid("no record begins here".into())
+            };
+            return Ok(step);
+        }
+    };
+    if u64::from(size) > left {
+        return Ok(Step::Invalid(format!(
+            "a record of {size} bytes where {left} are left"
+        )));
+    }
+    let group = {
+        let record = match check(window.bytes(at, size)?, Checksum::Body) {
+            Ok(record) => record,
+            Err(why) => return Ok(Step::Invalid(why.to_string())),
+        };
+        if record.log_offset.0 != at {
+            return Ok(Step::Invalid(format!(
+                "the record belongs to {}",
+                record.log_offset
+            )));
+        }
+        match GroupRecord::of(&record) {
+            Ok(group) => group,
+            Err(why) => return Ok(Step::Invalid(why.to_string())),
+        }
+    };
+    if let Some(group) = group {
+        if group.bytes > left - u64::from(size) {
+            return Ok(Step::Invalid("a group is longer than its segment".into()));
+        }
+        let Ok(length) = u32::try_from(group.bytes) else {
+            return Ok(Step::Invalid(
+                "a group is longer than a segment may be".into(),
+            ));
+        };
+        if !group.is_whole(window.bytes(at + u64::from(size), length)?) {
+            return Ok(Step::Invalid("a part of a group is missing".into()));
+        }
+    }
+    Ok(Step::Record(size))
+}
+
+/// A stretch of a segment in memory.
+struct Window<'a> {
+    segment: &'a Segment,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Window<'a> {
+    fn new(segment: &'a Segment) -> Self {
+        Self {
+            segment,
+            start: segment.start,
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Exactly `length` bytes from `at` on, which the segment has.
+    fn bytes(&mut self, at: u64, length: u32) -> Result<&[u8], Error> {
+        let length = u64::from(length);
+        let held = self.start + self.bytes.len() as u64;
+        if at < self.start || at + length > held {
+            self.load(at, length)?;
+        }
+        let from = (at - self.start) as usize;
+        Ok(&self.bytes[from..from + length as usize])
+    }
+
+    fn load(&mut self, at: u64, length: u64) -> Result<(), Error> {
+        let wanted = length.max(CHUNK as u64).min(self.segment.end() - at);
+        self.bytes.resize(wanted as usize, 0);
+        self.start = at;
+        self.segment
+            .file
+            .read_exact_at(&mut self.bytes, at - self.segment.start)
+            .map_err(Error::disk("reading the log"))
+    }
+
+    /// Where in `from..until` the magic of a record lies behind four bytes.
+    fn next_magic(&mut self, from: u64, until: u64) -> Result<Option<u64>, Error> {
+        let mut at = from;
+        while at < until && at + FRAME <= self.segment.end() {
+            let length = (CHUNK as u64).min(self.segment.end() - at);
+            let found = {
+                let bytes = self.bytes(at, length as u32)?;
+                bytes
+                    .windows(FRAME as usize)
+                    .position(|window| matches!(Frame::peek(window), Ok(Frame::Record { .. })))
+            };
+            if let Some(place) = found {
+                let candidate = at + place as u64;
+                return Ok((candidate < until).then_some(candidate));
+            }
+            at += length - (FRAME - 1);
+        }
+        Ok(None)
+    }
+}
+
+fn corrupt(at: u64, why: impl ToString) -> Error {
+    Error::Corrupt {
+        at: model::LogOffset(at),
+        why: why.to_string(),
+    }
+}

@@ -1,0 +1,97 @@
+//! Deletes the oldest segments: when their time is over, or when the disk fills up.
+
+use model::Timestamp;
+use model::record::{Frame, view};
+use runtime::Space;
+
+use crate::Error;
+use crate::segment::Segment;
+use crate::store::Shared;
+
+const HOUR_MS: i64 = 3_600_000;
+/// Appends are taken again when the disk is this many percent below the limit.
+const HYSTERESIS_PERCENT: u64 = 2;
+/// Bytes that hold any record's head.
+const HEAD: usize = 128;
+
+impl Shared {
+    /// Deletes what may go, and refuses or admits appends by what is left of the disk. Waits
+    /// for the disk.
+    pub(crate) fn clean(&self) -> Result<(), Error> {
+        let now = self.clock.wall();
+        let kept_from =
+            now.saturating_sub(HOUR_MS.saturating_mul(self.settings.retention_hours as i64));
+        while let Some(end) = self.oldest_ended_before(kept_from)? {
+            self.delete_below(end)?;
+        }
+        let space = self
+            .disk
+            .space(&self.layout.log)
+            .map_err(Error::disk("asking for space"))?;
+        if used_percent(space) >= u64::from(self.settings.clean_percent) {
+            let segments = self.segments.all();
+            if let [oldest, _, ..] = &segments[..] {
+                tracing::warn!(?space, segment = ?oldest.path, "the disk is nearly full");
+                self.delete_below(oldest.end())?;
+            }
+        }
+        let refuse = u64::from(self.settings.refuse_percent);
+        let limit = match self.health.is_full() {
+            true => refuse.saturating_sub(HYSTERESIS_PERCENT),
+            false => refuse,
+        };
+        self.health
+            .set_full((used_percent(space) >= limit).then_some(space));
+        Ok(())
+    }
+
+    /// Where the oldest segment ends, if another follows that began before `time`.
+    fn oldest_ended_before(&self, time: i64) -> Result<Option<u64>, Error> {
+        let segments = self.segments.all();
+        let [oldest, next, ..] = &segments[..] else {
+            return Ok(None);
+        };
+        let began = first_stored(next)?;
+        Ok(began.filter(|began| began.0 < time).map(|_| oldest.end()))
+    }
+
+    /// Takes everything below `end`, where a segment begins, out of log and indexes.
+    pub(crate) fn delete_below(&self, end: u64) -> Result<(), Error> {
+        // First the queues, so that nobody is sent to a segment that is gone.
+        self.index.raise_minimum(end)?;
+        self.checkpoints.save()?;
+        let dropped = self.segments.drop_below(end)?;
+        self.keys.drop_below(self.segments.min());
+        for segment in dropped {
+            tracing::info!(segment = ?segment.path, "deleted");
+        }
+        Ok(())
+    }
+}
+
+fn used_percent(space: Space) -> u64 {
+    let used = space.total.saturating_sub(space.available);
+    (u128::from(used) * 100 / u128::from(space.total.max(1))) as u64
+}
+
+/// When the first record of a segment was stored; `None` if it holds none.
+pub(crate) fn first_stored(segment: &Segment) -> Result<Option<Timestamp>, Error> {
+    let doing = "reading the beginning of a segment";
+    let mut head = vec![0; HEAD.min(segment.len as usize)];
+    segment
+        .file
+        .read_exact_at(&mut head, 0)
+        .map_err(Error::disk(doing))?;
+    let Ok(Frame::Record { size, .. }) = Frame::peek(&head) else {
+        return Ok(None);
+    };
+    if u64::from(size) > segment.len {
+        return Ok(None);
+    }
+    let mut record = vec![0; size as usize];
+    segment
+        .file
+        .read_exact_at(&mut record, 0)
+        .map_err(Error::disk(doing))?;
+    Ok(view(&record).ok().map(|record| record.stored))
+}

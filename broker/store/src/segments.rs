@@ -1,0 +1,306 @@
+//! The files of the commit log in order, and the one that is made ahead.
+//!
+//! A new file is allocated, filled with zeros and synced, name and all, before it is offered:
+//! a full disk shows itself here and never at an append, and a flush of overwritten space is
+//! cheaper than one of fresh space.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::{Condvar, Mutex};
+use runtime::{Clock, Disk, File, Moment, Open, Space, Tasks};
+
+use crate::Error;
+use crate::segment::{Segment, file_name};
+
+/// Ends the name of a file that is not ready to be used.
+pub(crate) const UNREADY: &str = ".preparing";
+/// Bytes filled with zeros in one go.
+const ZEROS: usize = 1 << 20;
+/// Time between two attempts to find room for a segment.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+pub(crate) struct Segments {
+    disk: Arc<dyn Disk>,
+    clock: Clock,
+    tasks: Tasks,
+    directory: PathBuf,
+    segment_bytes: u64,
+    /// Oldest first. Changed by the append leader and by retention, under `changing`.
+    list: ArcSwap<Vec<Arc<Segment>>>,
+    changing: Mutex<()>,
+    spare: Mutex<Spare>,
+    /// Signalled when `spare` is no longer `Preparing`.
+    prepared: Condvar,
+}
+
+/// The file that comes after the last one.
+enum Spare {
+    None,
+    /// A job is to make it, and has not begun.
+    Ordered,
+    /// Somebody makes it; `wanted` asks for it to come to an end.
+    Preparing {
+        wanted: bool,
+    },
+    Ready(Arc<Segment>),
+    Failed {
+        at: Moment,
+        space: Space,
+    },
+}
+
+impl Segments {
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        clock: Clock,
+        tasks: Tasks,
+        directory: PathBuf,
+        segment_bytes: u64,
+        found: Vec<Arc<Segment>>,
+        spare: Option<Arc<Segment>>,
+    ) -> Self {
+        Self {
+            disk,
+            clock,
+            tasks,
+            directory,
+            segment_bytes,
+            list: ArcSwap::from_pointee(found),
+            changing: Mutex::default(),
+            spare: Mutex::new(spare.map_or(Spare::None, Spare::Ready)),
+            prepared: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn all(&self) -> Arc<Vec<Arc<Segment>>> {
+        self.list.load_full()
+    }
+
+    /// The segment that has space for the byte at `offset`.
+    pub(crate) fn holding(&self, offset: u64) -> Option<Arc<Segment>> {
+        let list = self.list.load();
+        let index = list.partition_point(|segment| segment.end() <= offset);
+        list.get(index)
+            .filter(|segment| segment.start <= offset)
+            .cloned()
+    }
+
+    /// Where the log begins.
+    pub(crate) fn min(&self) -> u64 {
+        self.list.load().first().map_or(0, |segment| segment.start)
+    }
+
+    /// The segment that appends at `end` go to, made if need be. May wait for the disk.
+    pub(crate) fn active(&self, end: u64) -> Result<Arc<Segment>, Error> {
+        if let Some(segment) = self.holding(end) {
+            // The files of an adopted store are sparse: space is reserved before it is needed.
+            segment
+                .file
+                .allocate(segment.len)
+                .map_err(Error::disk("reserving space"))?;
+            return Ok(segment);
+        }
+        let segment = self.take_spare(end)?;
+        self.join(segment.clone());
+        Ok(segment)
+    }
+
+    /// Starts making the segment after `last`, unless that has happened.
+    pub(crate) fn prepare_after(self: &Arc<Self>, last: &Segment) {
+        let mut spare = self.spare.lock();
+        if !matches!(*spare, Spare::None) {
+            return;
+        }
+        *spare = Spare::Ordered;
+        drop(spare);
+        let (segments, start) = (self.clone(), last.end());
+        // The job tells through `spare` how it ended.
+        drop(self.tasks.blocking("next segment", move || {
+            if !segments.begin_ordered() {
+                return;
+            }
+            let made = segments.make(start, true);
+            // Whoever needs the segment asks for it and hears why there is none.
+            let _ = segments.settle(made);
+        }));
+    }
+
+    /// False if whoever needed the segment has made it meanwhile.
+    fn begin_ordered(&self) -> bool {
+        let mut spare = self.spare.lock();
+        let ordered = matches!(*spare, Spare::Ordered);
+        if ordered {
+            *spare = Spare::Preparing { wanted: false };
+        }
+        ordered
+    }
+
+    /// The segment after `last`, which is full. May wait for the disk.
+    pub(crate) fn take_after(&self, last: &Segment) -> Result<Arc<Segment>, Error> {
+        self.take_spare(last.end())
+    }
+
+    /// Makes a segment the last one of the log.
+    pub(crate) fn join(&self, segment: Arc<Segment>) {
+        let _changing = self.changing.lock();
+        let mut list = Vec::clone(&self.list.load());
+        list.push(segment);
+        self.list.store(Arc::new(list));
+    }
+
+    fn take_spare(&self, start: u64) -> Result<Arc<Segment>, Error> {
+        let mut spare = self.spare.lock();
+        loop {
+            match &mut *spare {
+                Spare::Preparing { wanted } => {
+                    *wanted = true;
+                    self.prepared.wait(&mut spare);
+                }
+                Spare::Ready(segment) => {
+                    let segment = segment.clone();
+                    *spare = Spare::None;
+                    return Ok(segment);
+                }
+                Spare::Failed { at, space } if self.clock.now() < *at + RETRY_AFTER => {
+                    return Err(self.full(*space));
+                }
+                Spare::None | Spare::Ordered | Spare::Failed { .. } => {
+                    *spare = Spare::Preparing { wanted: true };
+                    drop(spare);
+                    let made = self.make(start, false);
+                    self.settle(made)?;
+                    spare = self.spare.lock();
+                }
+            }
+        }
+    }
+
+    /// Makes what came of an attempt known; passes on why it failed.
+    fn settle(&self, made: Result<Arc<Segment>, io::Error>) -> Result<(), Error> {
+        let (spare, result) = match made {
+            Ok(segment) => (Spare::Ready(segment), Ok(())),
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                let nothing = Space {
+                    total: 0,
+                    available: 0,
+                };
+                let space = self.disk.space(&self.directory).unwrap_or(nothing);
+                tracing::warn!(?space, "no room for the next segment");
+                (
+                    Spare::Failed {
+                        at: self.clock.now(),
+                        space,
+                    },
+                    Err(self.full(space)),
+                )
+            }
+            Err(source) => {
+                tracing::warn!(error = %source, "the next segment was not made");
+                (
+                    Spare::None,
+                    Err(Error::Disk {
+                        doing: "making a segment",
+                        source,
+                    }),
+                )
+            }
+        };
+        *self.spare.lock() = spare;
+        self.prepared.notify_all();
+        result
+    }
+
+    fn full(&self, space: Space) -> Error {
+        let Space { total, available } = space;
+        Error::DiskFull {
+            needed: self.segment_bytes,
+            available,
+            total,
+        }
+    }
+
+    fn make(&self, start: u64, fill: bool) -> io::Result<Arc<Segment>> {
+        let path = self.directory.join(file_name(start));
+        let unready = self.directory.join(file_name(start) + UNREADY);
+        let made = self.make_file(&unready, fill).and_then(|file| {
+            self.disk.rename(&unready, &path)?;
+            self.disk.fsync_dir(&self.directory)?;
+            Ok(file)
+        });
+        match made {
+            Ok(file) => Ok(Arc::new(Segment {
+                start,
+                len: self.segment_bytes,
+                file,
+                path,
+            })),
+            Err(error) => {
+                // Gives back what was allocated; what is left goes at the next start.
+                let _ = self.disk.unlink(&unready);
+                Err(error)
+            }
+        }
+    }
+
+    fn make_file(&self, path: &Path, fill: bool) -> io::Result<Arc<dyn File>> {
+        let file = self.disk.open(path, Open::Create)?;
+        file.set_len(0)?;
+        file.allocate(self.segment_bytes)?;
+        if fill {
+            self.fill(file.as_ref())?;
+        }
+        file.fdatasync()?;
+        Ok(file)
+    }
+
+    /// Writes zeros until all is filled, or somebody waits for the file.
+    fn fill(&self, file: &dyn File) -> io::Result<()> {
+        let zeros = vec![0; ZEROS.min(self.segment_bytes as usize)];
+        let mut at = 0;
+        while at < self.segment_bytes {
+            if matches!(*self.spare.lock(), Spare::Preparing { wanted: true }) {
+                return Ok(());
+            }
+            let bytes = zeros.len().min((self.segment_bytes - at) as usize);
+            file.write_all_at(&zeros[..bytes], at)?;
+            at += bytes as u64;
+        }
+        Ok(())
+    }
+
+    /// Takes the oldest segments that end at or below `min` out of the log, but never the
+    /// last. Their files are unlinked; readers that hold one may finish.
+    pub(crate) fn drop_below(&self, min: u64) -> Result<Vec<Arc<Segment>>, Error> {
+        let dropped = {
+            let _changing = self.changing.lock();
+            let list = self.list.load();
+            let last = list.len().saturating_sub(1);
+            let count = list
+                .partition_point(|segment| segment.end() <= min)
+                .min(last);
+            let (dropped, kept) = list.split_at(count);
+            let dropped = dropped.to_vec();
+            self.list.store(Arc::new(kept.to_vec()));
+            dropped
+        };
+        for segment in &dropped {
+            self.disk
+                .unlink(&segment.path)
+                .map_err(Error::disk("deleting a segment"))?;
+        }
+        if !dropped.is_empty() {
+            self.disk
+                .fsync_dir(&self.directory)
+                .map_err(Error::disk("deleting segments"))?;
+            let mut spare = self.spare.lock();
+            if matches!(*spare, Spare::Failed { .. }) {
+                *spare = Spare::None;
+            }
+        }
+        Ok(dropped)
+    }
+}

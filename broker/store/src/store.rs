@@ -1,0 +1,581 @@
+//! The store as a whole: opened, asked, ticking, closed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use model::record::{RecordView, Unplaced, view};
+use model::{IndexKey, LogOffset, QueueId, QueueOffset, Timestamp, Topic, index_keys};
+use parking_lot::Mutex;
+use runtime::{Clock, Disk, DiskLock, Tasks};
+
+use crate::appender::{Appender, Collaborators};
+use crate::checkpoint::Checkpoints;
+use crate::dispatch::TOMBSTONES;
+use crate::flusher::Flusher;
+use crate::health::Health;
+use crate::hot_ring::HotRing;
+use crate::key_index::KeyIndex;
+use crate::layout::Layout;
+use crate::log_reader::LogReader;
+use crate::publisher::Publisher;
+use crate::queue_index::QueueIndex;
+use crate::read::{Bounds, Read, ReadLimit};
+use crate::recovery::{Recovered, Recovery, recover, scan};
+use crate::retention::first_stored;
+use crate::segments::Segments;
+use crate::stats::Counters;
+use crate::time_search::Boundary;
+use crate::watermark::Watermark;
+use crate::{Appended, Arrivals, Error, IndexEntry, Settings, Stats};
+
+/// Time between two looks at the disk and at what may be deleted.
+const CLEAN_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Handle to a store directory that is open. Cheap to clone.
+///
+/// Appends and reads may come from any number of tasks. Before the process ends, call
+/// [`MessageStore::close`]; a store that was not closed is recovered at its next start.
+#[derive(Clone)]
+pub struct MessageStore {
+    shared: Arc<Shared>,
+    appender: Appender,
+}
+
+/// What everything that reads, ticks or cleans works with.
+pub(crate) struct Shared {
+    pub disk: Arc<dyn Disk>,
+    pub clock: Clock,
+    pub tasks: Tasks,
+    pub settings: Arc<Settings>,
+    pub layout: Layout,
+    pub segments: Arc<Segments>,
+    pub ring: Arc<HotRing>,
+    pub index: Arc<QueueIndex>,
+    pub keys: Arc<KeyIndex>,
+    pub publisher: Arc<Publisher>,
+    pub flusher: Arc<Flusher>,
+    pub health: Arc<Health>,
+    pub reader: LogReader,
+    pub checkpoints: Checkpoints,
+    pub stats: Counters,
+    /// Held until the store is closed.
+    lock: Mutex<Option<DiskLock>>,
+}
+
+impl MessageStore {
+    /// Opens the store under `root`, or begins one there. A RocketMQ 5.5.0 store directory is
+    /// taken over in place: its log is kept and continued, its indexes are built anew.
+    ///
+    /// Reads the end of the log, or all of it when there is no checkpoint to start from; the
+    /// report says what was found and done.
+    pub fn open(
+        root: PathBuf,
+        settings: Settings,
+        disk: Arc<dyn Disk>,
+        clock: Clock,
+        tasks: Tasks,
+    ) -> Result<(MessageStore, Recovery), Error> {
+        let layout = Layout::new(&root);
+        disk.create_dir_all(&root)
+            .map_err(Error::disk("making the store's directory"))?;
+        let lock = disk
+            .lock(&layout.lock)
+            .map_err(|source| match source.kind() {
+                std::io::ErrorKind::WouldBlock => Error::InUse { path: root.clone() },
+                _ => Error::Disk {
+                    doing: "locking the store",
+                    source,
+                },
+            })?;
+        let recovered = recover(&disk, &layout, &settings)?;
+        disk.replace(&layout.abort, b"open")
+            .map_err(Error::disk("marking the store as open"))?;
+        let report = recovered.report.clone();
+        let store = Self::assemble(layout, settings, disk, clock, tasks, recovered, lock)?;
+        store.start(LogOffset(report.replayed_from.0));
+        Ok((store, report))
+    }
+
+    fn assemble(
+        layout: Layout,
+        settings: Settings,
+        disk: Arc<dyn Disk>,
+        clock: Clock,
+        tasks: Tasks,
+        recovered: Recovered,
+        lock: DiskLock,
+    ) -> Result<Self, Error> {
+        let Recovered {
+            end,
+            last_stored,
+            index,
+            keys,
+            ..
+        } = recovered;
+        let settings = Arc::new(settings);
+        let segments = Arc::new(Segments::new(
+            disk.clone(),
+            clock.clone(),
+            tasks.clone(),
+            layout.log.clone(),
+            settings.segment_bytes,
+            recovered.segments,
+            recovered.spare,
+        ));
+        let active = segments.active(end)?;
+        let ring = Arc::new(HotRing::new(settings.hot_bytes));
+        let mark = Watermark::new(settings.flush, end, last_stored);
+        let publisher = Arc::new(Publisher::new(mark, index.clone(), keys.clone()));
+        let health = Arc::new(Health::default());
+        let flusher = Arc::new(Flusher::new(
+            segments.clone(),
+            publisher.clone(),
+            health.clone(),
+            tasks.clone(),
+        ));
+        let reader = LogReader::new(
+            segments.clone(),
+            ring.clone(),
+            publisher.clone(),
+            tasks.clone(),
+        );
+        let checkpoints = Checkpoints::new(
+            disk.clone(),
+            layout.checkpoints.clone(),
+            index.clone(),
+            publisher.clone(),
+            flusher.clone(),
+            recovered.generation,
+        );
+        let with = Collaborators {
+            settings: settings.clone(),
+            clock: clock.clone(),
+            segments: segments.clone(),
+            ring: ring.clone(),
+            index: index.clone(),
+            publisher: publisher.clone(),
+            flusher: flusher.clone(),
+            health: health.clone(),
+        };
+        let appender = Appender::new(with, active, end, last_stored);
+        let shared = Arc::new(Shared {
+            disk,
+            clock,
+            tasks,
+            settings,
+            layout,
+            segments,
+            ring,
+            index,
+            keys,
+            publisher,
+            flusher,
+            health,
+            reader,
+            checkpoints,
+            stats: Counters::default(),
+            lock: Mutex::new(Some(lock)),
+        });
+        Ok(Self { shared, appender })
+    }
+
+    /// Appends a record. Resolves once it is as durable as the flush setting promises; with
+    /// the property `WAIT=false`, once it is written.
+    ///
+    /// If this is dropped before it resolves, the record may or may not be appended.
+    pub async fn append(&self, record: Unplaced) -> Result<Appended, Error> {
+        let appended = self.appender.append(record).await?;
+        self.shared.stats.appended(1, u64::from(appended.size));
+        Ok(appended)
+    }
+
+    /// Appends records that become visible together and survive a crash together or not at
+    /// all. They take up neighbouring places in the log.
+    pub async fn append_together(&self, records: Vec<Unplaced>) -> Result<Vec<Appended>, Error> {
+        let appended = self.appender.append_together(records).await?;
+        let bytes = appended
+            .iter()
+            .map(|appended| u64::from(appended.size))
+            .sum();
+        self.shared.stats.appended(appended.len() as u64, bytes);
+        Ok(appended)
+    }
+
+    /// Forgets all messages of a topic, for ever; its queues begin at 0 again.
+    pub async fn delete_topic(&self, topic: &Topic) -> Result<(), Error> {
+        self.appender.bury(topic.clone()).await
+    }
+
+    /// The next records of a queue. `wanted_entry` looks at tags codes before records are
+    /// fetched, `wanted_record` at whole records.
+    pub async fn read(
+        &self,
+        queue: &QueueId,
+        from: QueueOffset,
+        limit: ReadLimit,
+        wanted_entry: impl Fn(&IndexEntry) -> bool + Send + Sync,
+        wanted_record: impl Fn(&RecordView<'_>) -> bool + Send + Sync,
+    ) -> Result<Read, Error> {
+        self.shared
+            .read(queue, from, limit, wanted_entry, wanted_record)
+            .await
+    }
+
+    /// First and one past the last visible offset; `None` if there is no such queue.
+    pub fn bounds(&self, queue: &QueueId) -> Option<Bounds> {
+        let head = self.shared.index.get(queue)?;
+        let visible = self.shared.publisher.mark.visible();
+        match self.shared.bounds_of(&head, visible) {
+            Ok(bounds) => Some(bounds),
+            Err(error) => {
+                tracing::error!(%queue, %error, "the end of a queue was not found");
+                None
+            }
+        }
+    }
+
+    /// All queues that hold or held messages of users and of the broker, sorted.
+    pub fn queues(&self) -> Vec<QueueId> {
+        let own = |queue: &QueueId| {
+            matches!(
+                queue.topic.as_str(),
+                TOMBSTONES | model::system_topics::GROUP
+            )
+        };
+        let heads = self.shared.index.all();
+        let mut queues: Vec<QueueId> = heads
+            .iter()
+            .map(|head| head.id.clone())
+            .filter(|queue| !own(queue))
+            .collect();
+        queues.sort();
+        queues
+    }
+
+    /// Up to `limit` visible entries of a queue from `from` on, or from its beginning if that
+    /// comes later.
+    pub async fn entries(
+        &self,
+        queue: &QueueId,
+        from: QueueOffset,
+        limit: usize,
+    ) -> Result<Vec<IndexEntry>, Error> {
+        let visible = self.shared.publisher.mark.visible();
+        let Some(head) = self.shared.index.get(queue) else {
+            return Ok(Vec::new());
+        };
+        let mut entries = self
+            .shared
+            .index
+            .entries(&self.shared.tasks, &head, from.0, limit)
+            .await?;
+        if let Some(hidden) = entries.iter().position(|entry| entry.log_end().0 > visible) {
+            entries.truncate(hidden);
+        }
+        Ok(entries)
+    }
+
+    /// The visible record that begins at `at`.
+    pub async fn record_at(&self, at: LogOffset) -> Result<Bytes, Error> {
+        self.shared.reader.record(at).await
+    }
+
+    /// Where in a queue a point in time lies; 0 for a queue that does not exist.
+    pub async fn offset_at(
+        &self,
+        queue: &QueueId,
+        time: Timestamp,
+        boundary: Boundary,
+    ) -> Result<QueueOffset, Error> {
+        let Some(head) = self.shared.index.get(queue) else {
+            return Ok(QueueOffset(0));
+        };
+        let shared = self.shared.clone();
+        let search = move || {
+            let bounds = shared.bounds_of(&head, shared.publisher.mark.visible())?;
+            shared.offset_at(&head, bounds, time, boundary)
+        };
+        self.blocking("search by time", search).await
+    }
+
+    /// When the first message of a queue was stored; `None` if it holds none.
+    pub async fn earliest(&self, queue: &QueueId) -> Result<Option<Timestamp>, Error> {
+        let first = self.entries(queue, QueueOffset(0), 1).await?;
+        let Some(first) = first.first().copied().filter(|entry| !entry.is_hole()) else {
+            return Ok(None);
+        };
+        let record = self
+            .shared
+            .reader
+            .sized(first.log_offset, first.size)
+            .await?;
+        Ok(view(&record).ok().map(|record| record.stored))
+    }
+
+    /// When the first message of the log was stored; `None` if it is empty.
+    pub async fn earliest_of_all(&self) -> Result<Option<Timestamp>, Error> {
+        let segments = self.shared.segments.all();
+        let Some(first) = segments.first().cloned() else {
+            return Ok(None);
+        };
+        self.blocking("read the first record", move || first_stored(&first))
+            .await
+    }
+
+    /// Records of a topic with this key that were stored from `begin` to `end`: the newest
+    /// `limit` of them, in the order of the log.
+    pub async fn query(
+        &self,
+        topic: &Topic,
+        key: IndexKey<'_>,
+        limit: usize,
+        begin: Timestamp,
+        end: Timestamp,
+    ) -> Result<Vec<Bytes>, Error> {
+        let hash = key.hash_in(topic);
+        let mut found = Vec::new();
+        let mut before = u64::MAX;
+        while found.len() < limit {
+            let offsets = self.shared.keys.find(hash, before, limit.clamp(16, 256));
+            let Some(last) = offsets.last() else { break };
+            before = *last;
+            for at in offsets {
+                let bytes = match self.shared.reader.record(LogOffset(at)).await {
+                    Ok(bytes) => bytes,
+                    Err(Error::NoSuchRecord { .. } | Error::Corrupt { .. }) => continue,
+                    Err(error) => return Err(error),
+                };
+                let Ok(record) = view(&bytes) else { continue };
+                if record.stored < begin {
+                    found.reverse();
+                    return Ok(found);
+                }
+                let within = record.stored <= end && record.topic == topic.as_str();
+                if within && index_keys(record.properties).any(|has| same_key(has, key)) {
+                    found.push(bytes);
+                    if found.len() == limit {
+                        break;
+                    }
+                }
+            }
+        }
+        found.reverse();
+        Ok(found)
+    }
+
+    /// First and one past the last visible byte of the log.
+    pub fn log_bounds(&self) -> (LogOffset, LogOffset) {
+        let visible = self.shared.publisher.mark.visible();
+        (LogOffset(self.shared.segments.min()), LogOffset(visible))
+    }
+
+    /// Whether the record at `at` is still in memory: reading it costs no disk.
+    pub fn is_hot(&self, at: LogOffset) -> bool {
+        self.shared.ring.start().is_some_and(|start| start <= at.0)
+    }
+
+    /// Tells `arrivals` from now on which queues grow. The last one given counts.
+    pub fn tell(&self, arrivals: impl Arrivals + 'static) {
+        self.shared.publisher.tell(Box::new(arrivals));
+    }
+
+    /// Shows readers nothing behind `end` until replicas confirm more.
+    pub fn confirm(&self, end: LogOffset) {
+        self.shared.publisher.mark.set_confirmed(end.0);
+        self.shared.publisher.advance();
+    }
+
+    /// Resolves once everything appended so far survives a loss of power.
+    pub async fn flush(&self) -> Result<(), Error> {
+        self.shared
+            .flusher
+            .durable(self.shared.publisher.mark.appended())
+            .await
+    }
+
+    /// Saves the heads of the queues, so that the next start reads less.
+    pub async fn checkpoint(&self) -> Result<(), Error> {
+        let shared = self.shared.clone();
+        self.blocking("checkpoint", move || shared.checkpoints.save())
+            .await
+    }
+
+    /// Deletes what is older than the settings allow, and looks at the disk's space.
+    pub async fn clean(&self) -> Result<(), Error> {
+        let shared = self.shared.clone();
+        self.blocking("clean", move || shared.clean()).await
+    }
+
+    /// Why appends are refused at present, if they are.
+    pub fn refusal(&self) -> Option<Error> {
+        self.shared.health.check(0).err()
+    }
+
+    pub fn stats(&self) -> Stats {
+        let shared = &self.shared;
+        let mark = &shared.publisher.mark;
+        let segments = shared.segments.all();
+        Stats {
+            appended_records: shared.stats.records(),
+            appended_bytes: shared.stats.bytes(),
+            log_min: shared.segments.min(),
+            log_visible: mark.visible(),
+            log_end: mark.appended(),
+            log_durable: mark.durable(),
+            file_bytes: segments.iter().map(|segment| segment.len).sum(),
+            hot_bytes: shared.ring.bytes() as u64,
+            hot_start: shared.ring.start(),
+            queues: shared.index.len() as u64,
+            index_keys: shared.keys.entries() as u64,
+            damaged_records: shared.stats.damaged_records(),
+            disk: shared.disk.space(&shared.layout.log).ok(),
+        }
+    }
+
+    /// Ends the store in order: refuses later appends, makes the log durable, saves the
+    /// indexes, and takes the mark away that would tell of a crash.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.shared.health.close();
+        // Whoever was appending has a place in the log or an answer once this has led.
+        self.appender.settle().await;
+        let shared = self.shared.clone();
+        self.blocking("close the store", move || shared.close())
+            .await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        job: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.shared
+            .tasks
+            .blocking(name, job)
+            .await
+            .map_err(|_| Error::Closed)?
+    }
+
+    /// Starts what runs beside appends and reads.
+    fn start(&self, replayed_from: LogOffset) {
+        let shared = self.shared.clone();
+        let older_keys = move || {
+            let segments = shared.segments.all();
+            let mut older = Vec::new();
+            let read = scan(
+                &segments,
+                shared.segments.min(),
+                replayed_from.0,
+                |record| {
+                    older.extend(keys_of(record));
+                },
+            );
+            match read {
+                Ok(_) => shared.keys.add_older(older),
+                Err(error) => tracing::warn!(%error, "older messages are not found by key"),
+            }
+        };
+        if replayed_from.0 > self.shared.segments.min() {
+            drop(self.shared.tasks.blocking("index older keys", older_keys));
+        }
+        let shared = self.shared.clone();
+        drop(
+            self.shared
+                .tasks
+                .spawn("store", async move { tick(shared).await }),
+        );
+    }
+}
+
+fn keys_of(record: &RecordView<'_>) -> Vec<(u32, u64)> {
+    let Ok(topic) = Topic::stored(record.topic) else {
+        return Vec::new();
+    };
+    let dispatch = crate::dispatch::Dispatch::of_stored(&topic, record);
+    dispatch
+        .keys
+        .into_iter()
+        .map(|hash| (hash, record.log_offset.0))
+        .collect()
+}
+
+/// A key of a message and one that is asked for; tags are found as tags only.
+fn same_key(has: IndexKey<'_>, asked: IndexKey<'_>) -> bool {
+    let tag = |key: IndexKey<'_>| matches!(key, IndexKey::Tag(_));
+    has.text() == asked.text() && tag(has) == tag(asked)
+}
+
+/// Flushes, saves and cleans in turn until the shutdown.
+async fn tick(shared: Arc<Shared>) {
+    let shutdown = shared.tasks.shutdown();
+    let flush = Duration::from_millis(shared.settings.flush_interval_ms.max(1));
+    let save = Duration::from_millis(shared.settings.checkpoint_interval_ms.max(1));
+    let now = shared.clock.now();
+    let (mut next_flush, mut next_save, mut next_clean) = (now + flush, now + save, now);
+    loop {
+        let next = next_flush.min(next_save).min(next_clean);
+        tokio::select! {
+            () = shared.clock.sleep_until(next) => {}
+            () = shutdown.requested() => return,
+        }
+        let now = shared.clock.now();
+        let due = (now >= next_flush, now >= next_save, now >= next_clean);
+        let working = shared.clone();
+        let work = move || working.tend(due.0, due.1, due.2);
+        if shared.tasks.blocking("tend the store", work).await.is_err() {
+            return;
+        }
+        let now = shared.clock.now();
+        if due.0 {
+            next_flush = now + flush;
+        }
+        if due.1 {
+            next_save = now + save;
+        }
+        if due.2 {
+            next_clean = now + CLEAN_INTERVAL;
+        }
+    }
+}
+
+impl Shared {
+    fn tend(&self, flush: bool, save: bool, clean: bool) {
+        let told = |what: &str, result: Result<(), Error>| {
+            if let Err(error) = result {
+                tracing::warn!(%error, "the store could not {what}");
+            }
+        };
+        if self.health.read_only().is_some() {
+            return;
+        }
+        if save {
+            told("save its indexes", self.checkpoints.save());
+            if self.index.log().is_stuck() {
+                self.health
+                    .break_with("the queue index cannot be written".into());
+            }
+        } else if flush {
+            told("flush", self.flusher.flush());
+        }
+        if clean {
+            told("clean up", self.clean());
+        }
+    }
+
+    fn close(&self) -> Result<(), Error> {
+        let Some(lock) = self.lock.lock().take() else {
+            return Ok(());
+        };
+        self.checkpoints.save()?;
+        let doing = "marking the store as closed";
+        self.disk
+            .unlink(&self.layout.abort)
+            .map_err(Error::disk(doing))?;
+        self.disk
+            .fsync_dir(&self.layout.root)
+            .map_err(Error::disk(doing))?;
+        drop(lock);
+        Ok(())
+    }
+}
