@@ -1,1 +1,18 @@
-//! placeholder
+//! The doors of broker and name server: listeners, connections, requests and their answers.
+
+mod broker_door;
+mod channel;
+mod connection;
+mod error;
+mod handlers;
+mod listener;
+mod name_server_door;
+mod registration;
+mod respond;
+mod sessions;
+mod statistics;
+
+pub use broker_door::{Broker, Settings as BrokerSettings};
+pub use error::Error;
+pub use listener::{Listening, listen};
+pub use name_server_door::NameServer;

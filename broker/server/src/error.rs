@@ -1,0 +1,18 @@
+//! Why a door could not be opened.
+
+use std::io;
+use std::net::SocketAddr;
+
+/// What stops a server from starting.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
+    #[error("the broker's own topics cannot be made: {0}")]
+    Metadata(#[from] metadata::Error),
+    #[error(transparent)]
+    Delivery(#[from] delivery::Error),
+}

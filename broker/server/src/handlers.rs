@@ -1,0 +1,110 @@
+//! One answer for each code, sorted by what it is about.
+
+pub mod clients;
+pub mod jobs;
+pub mod names;
+pub mod offsets;
+pub mod pull;
+pub mod send;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use delivery::Error;
+use metadata::{GroupConfig, Groups};
+use model::{ConsumerGroup, Message, Timestamp, UniqueKeys, properties};
+use runtime::Clock;
+use tokio::sync::Notify;
+
+/// What the broker says of itself, and what it does for every message and group.
+pub struct Identity {
+    pub cluster: String,
+    pub name: String,
+    pub id: u64,
+    pub body_limit: usize,
+    pub auto_create_topics: bool,
+    pub auto_create_groups: bool,
+    /// Queues of a topic made without anybody saying how many.
+    pub default_queues: u32,
+    pub groups: Arc<Groups>,
+    pub clock: Clock,
+    pub unique_keys: UniqueKeys,
+    /// Wakes the registration: name servers learn of a new topic at once.
+    pub topics_changed: Notify,
+    next: AtomicU32,
+}
+
+/// How a broker is described to [`Identity::new`].
+pub struct Description {
+    pub cluster: String,
+    pub name: String,
+    pub id: u64,
+    pub body_limit: usize,
+    pub auto_create_topics: bool,
+    pub auto_create_groups: bool,
+}
+
+impl Identity {
+    pub fn new(
+        description: Description,
+        groups: Arc<Groups>,
+        clock: Clock,
+        unique_keys: UniqueKeys,
+    ) -> Identity {
+        Identity {
+            cluster: description.cluster,
+            name: description.name,
+            id: description.id,
+            body_limit: description.body_limit,
+            auto_create_topics: description.auto_create_topics,
+            auto_create_groups: description.auto_create_groups,
+            default_queues: 8,
+            groups,
+            clock,
+            unique_keys,
+            topics_changed: Notify::new(),
+            next: AtomicU32::new(0),
+        }
+    }
+
+    /// Adds what a stored message carries and its sender left out; returns its unique key.
+    pub fn complete(&self, message: &mut Message) -> String {
+        message.properties.remove(properties::POP_CHECKPOINT);
+        message.properties.set(properties::REGION, "DefaultRegion");
+        message.properties.set(properties::TRACE_ON, "true");
+        message.properties.set(properties::CLUSTER, &self.cluster);
+        if let Some(unique) = message.properties.get(properties::UNIQUE_KEY) {
+            return unique.to_owned();
+        }
+        let unique = self
+            .unique_keys
+            .next(Timestamp(self.clock.wall()))
+            .as_str()
+            .to_owned();
+        message.properties.set(properties::UNIQUE_KEY, &unique);
+        unique
+    }
+
+    /// The group's settings; a group that is not known is made, if that may be.
+    pub fn group(&self, group: &ConsumerGroup) -> Result<Arc<GroupConfig>, Error> {
+        if let Some(config) = self.groups.get(group.as_str()) {
+            return Ok(config);
+        }
+        if !self.auto_create_groups && !group.is_system() {
+            return Err(Error::NoSuchGroup {
+                group: group.to_string(),
+            });
+        }
+        self.groups.put(group.clone(), GroupConfig::default())?;
+        Ok(self.groups.get(group.as_str()).unwrap_or_default())
+    }
+
+    /// One of `queues` queues, each as often as the others.
+    pub fn any(&self, queues: u32) -> u32 {
+        self.next.fetch_add(1, Ordering::Relaxed) % queues
+    }
+
+    pub fn topics_changed(&self) {
+        self.topics_changed.notify_one();
+    }
+}

@@ -1,0 +1,255 @@
+//! Messages on their way in: single, batch, and those a consumer sends back.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use delivery::{DelayLevel, Error, Failure, Publisher, Retries};
+use metadata::{Permission, TopicConfig, Topics};
+use model::{
+    ConsumerGroup, LogOffset, Message, MessageId, Properties, SysFlag, Timestamp, Topic, batch,
+    properties,
+};
+use protocol::headers::{SendBack, SendMessage, SendReply};
+use protocol::{Frame, ReadFields, Reply, RequestCode, ResponseCode, Version};
+use store::Appended;
+
+use super::Identity;
+use crate::respond::Refusal;
+use crate::statistics::Statistics;
+
+/// What a send needs of the broker.
+pub struct Sends<'a> {
+    pub identity: &'a Identity,
+    pub topics: &'a Topics,
+    pub publisher: &'a Publisher,
+    pub retries: &'a Retries,
+    pub statistics: &'a Statistics,
+}
+
+/// The region that replies name: clients print it and nothing else.
+const REGION: &str = "DefaultRegion";
+
+impl Sends<'_> {
+    /// Answers 10, 310 and 320: the message is stored, or the producer learns why not.
+    pub async fn send(&self, request: &Frame, peer: SocketAddr) -> Result<Reply, Refusal> {
+        let header = SendMessage::read_fields(&request.header.ext)?;
+        let topic = Topic::parse(header.topic)?;
+        if topic.refuses_sends() {
+            return Err(Refusal::code(
+                ResponseCode::NO_PERMISSION,
+                format!("Sending message to topic[{topic}] is forbidden."),
+            ));
+        }
+        let config = self.topic(&topic, &header)?;
+        if !config.permission.writable() {
+            return Err(Error::Forbidden {
+                topic,
+                what: "writable",
+            }
+            .into());
+        }
+        let queue = self.queue(&topic, &config, header.queue)?;
+        if header.batch || RequestCode(request.header.code) == RequestCode::SEND_BATCH_MESSAGE {
+            return self.batch(topic, queue, &header, &request.body, peer).await;
+        }
+        if request.body.is_empty() {
+            return Err(Refusal::code(
+                ResponseCode::MESSAGE_ILLEGAL,
+                "the message has no body",
+            ));
+        }
+        self.check_body(&request.body)?;
+        let mut message = message(topic, queue, &header, request.body.clone(), peer);
+        message.properties = Properties::parse(header.properties.as_bytes());
+        let unique = self.identity.complete(&mut message);
+        let message = self.retries.redirect(message, header.max_reconsume_times)?;
+        let size = message.body.len();
+        let topic = message.topic.clone();
+        let appended = self.publisher.publish(message).await?;
+        self.statistics.put(topic.as_str(), 1, size);
+        Ok(self.receipt(&self.id(&appended), Some(&unique), queue, &appended))
+    }
+
+    /// Entries keep their properties as they came: nothing is added, as in RocketMQ.
+    async fn batch(
+        &self,
+        topic: Topic,
+        queue: u32,
+        header: &SendMessage<'_>,
+        body: &Bytes,
+        peer: SocketAddr,
+    ) -> Result<Reply, Refusal> {
+        if topic.is_retry() {
+            return Err(Refusal::code(
+                ResponseCode::MESSAGE_ILLEGAL,
+                "a batch cannot go to a retry topic",
+            ));
+        }
+        self.check_body(body)?;
+        let entries = batch::decode(body)?;
+        if entries.is_empty() {
+            return Err(Refusal::code(
+                ResponseCode::MESSAGE_ILLEGAL,
+                "the batch holds no message",
+            ));
+        }
+        let mut messages = Vec::with_capacity(entries.len());
+        for entry in entries {
+            if entry
+                .properties
+                .number(properties::DELAY)
+                .and_then(DelayLevel::asked)
+                .is_some()
+            {
+                return Err(Refusal::code(
+                    ResponseCode::MESSAGE_ILLEGAL,
+                    "a batch cannot hold a delayed message",
+                ));
+            }
+            let mut message = message(topic.clone(), queue, header, entry.body, peer);
+            message.flag = entry.flag;
+            message.properties = entry.properties;
+            messages.push(message);
+        }
+        let count = messages.len();
+        let appended = self.publisher.publish_together(messages).await?;
+        self.statistics
+            .put(topic.as_str(), count as u64, body.len());
+        let ids: Vec<String> = appended.iter().map(|appended| self.id(appended)).collect();
+        let shared = Properties::parse(header.properties.as_bytes());
+        let first = appended
+            .first()
+            .ok_or_else(|| Refusal::code(ResponseCode::SYSTEM_ERROR, "the batch was not stored"))?;
+        Ok(self.receipt(
+            &ids.join(","),
+            shared.get(properties::UNIQUE_KEY),
+            queue,
+            first,
+        ))
+    }
+
+    /// Answers 36: a consumer could not handle a message and wants it again, later.
+    pub async fn send_back(&self, request: &Frame) -> Result<Reply, Refusal> {
+        let header = SendBack::read_fields(&request.header.ext)?;
+        let failure = Failure {
+            group: ConsumerGroup::parse(header.group)?,
+            at: LogOffset(u64::try_from(header.log_offset).unwrap_or(u64::MAX)),
+            delay_level: header.delay_level,
+            max_attempts: header
+                .max_reconsume_times
+                .filter(|max| request.header.version >= Version::V3_4_9 && *max >= 0),
+        };
+        self.identity.group(&failure.group)?;
+        match self.retries.send_back(failure).await {
+            Ok(_) => Ok(Reply::success()),
+            Err(Error::NoSuchMessage { at }) => Err(Refusal::code(
+                ResponseCode::SYSTEM_ERROR,
+                format!("look message by offset failed, {at}"),
+            )),
+            Err(why) => Err(why.into()),
+        }
+    }
+
+    /// The topic's settings; a topic that does not exist is made after its template, if that may be.
+    fn topic(
+        &self,
+        topic: &Topic,
+        header: &SendMessage<'_>,
+    ) -> Result<std::sync::Arc<TopicConfig>, Refusal> {
+        if let Some(config) = self.topics.get(topic.as_str()) {
+            return Ok(config);
+        }
+        if topic.is_retry() {
+            return Ok(self
+                .topics
+                .get_or_create(topic, || TopicConfig::with_queues(1))?);
+        }
+        let template = self
+            .topics
+            .get(header.default_topic)
+            .filter(|template| template.permission.inherited());
+        let Some(template) = template else {
+            let remark = format!("topic[{topic}] not exist, apply first please!");
+            return Err(Refusal::code(ResponseCode::TOPIC_NOT_EXIST, remark));
+        };
+        let asked = u32::try_from(header.default_topic_queues)
+            .unwrap_or(0)
+            .max(1);
+        let made = TopicConfig {
+            permission: Permission(template.permission.0).for_child(),
+            system_flag: i32::from(header.unit_mode),
+            ..TopicConfig::with_queues(asked.min(template.write_queues))
+        };
+        let config = self.topics.get_or_create(topic, || made)?;
+        self.identity.topics_changed();
+        Ok(config)
+    }
+
+    fn queue(&self, topic: &Topic, config: &TopicConfig, asked: i32) -> Result<u32, Refusal> {
+        match u32::try_from(asked) {
+            Err(_) => Ok(self.identity.any(config.write_queues.max(1))),
+            Ok(queue) if queue < config.queues() => Ok(queue),
+            Ok(queue) => {
+                let remark = format!(
+                    "request queueId[{queue}] is illegal, topic {topic} has {} queues",
+                    config.queues()
+                );
+                Err(Refusal::code(ResponseCode::INVALID_PARAMETER, remark))
+            }
+        }
+    }
+
+    fn check_body(&self, body: &Bytes) -> Result<(), Refusal> {
+        let limit = self.identity.body_limit;
+        if body.len() <= limit {
+            return Ok(());
+        }
+        let remark = format!(
+            "the message body has {} bytes, the limit is {limit} (limits.body)",
+            body.len()
+        );
+        Err(Refusal::code(ResponseCode::MESSAGE_ILLEGAL, remark))
+    }
+
+    fn id(&self, appended: &Appended) -> String {
+        MessageId {
+            store_host: self.publisher.host(),
+            log_offset: appended.log_offset,
+        }
+        .to_string()
+    }
+
+    fn receipt(&self, id: &str, unique: Option<&str>, queue: u32, appended: &Appended) -> Reply {
+        Reply::success().header(&SendReply {
+            queue: queue as i32,
+            transaction_id: unique,
+            message_id: id,
+            trace: Some(true),
+            region: Some(REGION),
+            queue_offset: appended.queue_offset.0 as i64,
+            batch_unique_id: None,
+            recall_handle: None,
+        })
+    }
+}
+
+fn message(
+    topic: Topic,
+    queue: u32,
+    header: &SendMessage<'_>,
+    body: Bytes,
+    peer: SocketAddr,
+) -> Message {
+    Message {
+        topic,
+        queue,
+        flag: header.flag,
+        sys_flag: SysFlag(header.sys_flag),
+        born: Timestamp(header.born),
+        born_host: peer,
+        reconsume_times: header.reconsume_times,
+        prepared_transaction_offset: 0,
+        properties: Properties::new(),
+        body,
+    }
+}
