@@ -30,16 +30,16 @@ impl QueueId {
 }
 
 impl LogOffset {
-    /// The position `bytes` further on.
+    /// The position `bytes` further on, or the last there is.
     pub fn plus(self, bytes: u64) -> Self {
-        Self(self.0 + bytes)
+        Self(self.0.saturating_add(bytes))
     }
 }
 
 impl QueueOffset {
-    /// The position `messages` further on.
+    /// The position `messages` further on, or the last there is.
     pub fn plus(self, messages: u64) -> Self {
-        Self(self.0 + messages)
+        Self(self.0.saturating_add(messages))
     }
 }
 

@@ -262,3 +262,16 @@ fn the_inner_batches_of_a_store_are_batch_bodies() {
     }
     assert!(batches > 0);
 }
+
+#[test]
+fn the_batch_that_a_broker_took_for_one_message_is_a_batch_body() {
+    let records = records("clients");
+    let (_, bytes) = records
+        .iter()
+        .find(|(at, _)| *at == LogOffset(38_454))
+        .expect("the batch of the C++ client");
+    let record = record::view(bytes).expect("a record");
+    let entries = model::batch::decode(&Bytes::copy_from_slice(record.body)).expect("a batch");
+    assert!(entries.len() > 1);
+    assert!(entries.iter().all(|entry| !entry.body.is_empty()));
+}

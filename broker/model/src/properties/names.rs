@@ -158,3 +158,38 @@ const RESERVED: [&str; 51] = [
 pub fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_may_set_what_rocketmq_lets_them_set() {
+        for free in [
+            SHARDING_KEY,
+            TRACE_CONTEXT,
+            TRANSACTION_ID,
+            TRANSACTION_CHECK_TIMES,
+            CHECK_IMMUNITY_TIME_SECONDS,
+            INNER_NUMBER,
+            INNER_BASE,
+            INNER_MULTI_DISPATCH,
+            FORWARD_QUEUE,
+            REDIRECT,
+            "colour",
+        ] {
+            assert!(!is_reserved(free), "{free}");
+        }
+        for reserved in [
+            TAGS,
+            KEYS,
+            WAIT,
+            UNIQUE_KEY,
+            TIMER_OUT_MS,
+            INNER_MULTI_QUEUE_OFFSET,
+            CRC,
+        ] {
+            assert!(is_reserved(reserved), "{reserved}");
+        }
+    }
+}
