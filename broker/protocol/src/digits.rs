@@ -6,19 +6,34 @@ pub(crate) struct Digits {
     start: usize,
 }
 
+/// `00` to `99`.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + number as u8 / 10, b'0' + number as u8 % 10];
+        number += 1;
+    }
+    pairs
+};
+
 impl Digits {
     pub(crate) fn of(number: impl Into<i64>) -> Digits {
         let number: i64 = number.into();
         let mut text = [0; 20];
         let mut start = text.len();
         let mut rest = number.unsigned_abs();
-        loop {
+        while rest >= 100 {
+            start -= 2;
+            text[start..start + 2].copy_from_slice(&PAIRS[(rest % 100) as usize]);
+            rest /= 100;
+        }
+        if rest >= 10 {
+            start -= 2;
+            text[start..start + 2].copy_from_slice(&PAIRS[rest as usize]);
+        } else {
             start -= 1;
-            text[start] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
+            text[start] = b'0' + rest as u8;
         }
         if number < 0 {
             start -= 1;
@@ -42,7 +57,19 @@ mod tests {
 
     #[test]
     fn digits_are_what_the_standard_library_prints() {
-        for number in [0, 7, -1, 10, 1_795_361_320_735, i64::MAX, i64::MIN] {
+        for number in [
+            0,
+            7,
+            -1,
+            10,
+            99,
+            100,
+            101,
+            -1234,
+            1_795_361_320_735,
+            i64::MAX,
+            i64::MIN,
+        ] {
             assert_eq!(Digits::of(number).as_str(), number.to_string());
         }
     }

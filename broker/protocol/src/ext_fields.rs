@@ -6,6 +6,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::Error;
+use crate::digits::Digits;
 
 /// Most fields one header may carry.
 pub const FIELDS_LIMIT: usize = 256;
@@ -16,6 +17,11 @@ pub const FIELDS_BYTES_LIMIT: usize = 64 * 1024;
 pub trait FieldSink {
     /// Adds one field.
     fn put(&mut self, name: &str, value: &str);
+
+    /// Adds one field that is a number.
+    fn put_number(&mut self, name: &str, value: i64) {
+        self.put(name, Digits::of(value).as_str());
+    }
 }
 
 /// Something that can be written as custom fields.
@@ -154,6 +160,10 @@ impl ExtFields {
             Text::Received(bytes) => bytes.to_vec(),
             Text::Built(bytes) => bytes,
         };
+        if text.capacity() == 0 {
+            // Room for the fields of most replies at once.
+            text.reserve(256);
+        }
         let start = text.len();
         text.extend_from_slice(name.as_bytes());
         let middle = text.len();
@@ -175,6 +185,18 @@ impl ExtFields {
             }
         }
         Bytes::copy_from_slice(value.as_bytes())
+    }
+
+    /// Starts to fill a header about to be decoded, in place; [`receive_text`](Self::receive_text) ends it.
+    pub(crate) fn receive(&mut self) -> Received<'_> {
+        Received {
+            entries: &mut self.entries,
+            bytes: 0,
+        }
+    }
+
+    pub(crate) fn receive_text(&mut self, text: Bytes) {
+        self.text = Text::Received(text);
     }
 
     fn part(&self, span: Span) -> &[u8] {
@@ -225,14 +247,15 @@ impl fmt::Debug for ExtFields {
     }
 }
 
-/// Collects the spans of received fields and holds them to the limits.
-#[derive(Default)]
-pub(crate) struct Received {
-    entries: SmallVec<[Entry; 16]>,
+/// Adds received fields and holds them to the limits.
+pub(crate) struct Received<'f> {
+    entries: &'f mut SmallVec<[Entry; 16]>,
     bytes: usize,
 }
 
-impl Received {
+impl Received<'_> {
+    /// The caller has checked that the spans are UTF-8, and tells at the end what they point into.
+    #[inline]
     pub(crate) fn add(&mut self, name: Span, value: Span) -> Result<(), Error> {
         self.bytes += name.length() + value.length();
         if self.bytes > FIELDS_BYTES_LIMIT {
@@ -249,13 +272,5 @@ impl Received {
         }
         self.entries.push(Entry { name, value });
         Ok(())
-    }
-
-    /// Takes the text the spans point into. The caller has checked that each span is UTF-8.
-    pub(crate) fn in_text(self, text: Bytes) -> ExtFields {
-        ExtFields {
-            text: Text::Received(text),
-            entries: self.entries,
-        }
     }
 }

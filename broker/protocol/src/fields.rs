@@ -1,6 +1,5 @@
 //! Typed headers: a struct per set of custom fields, read from and written as text.
 
-use crate::digits::Digits;
 use crate::ext_fields::FieldSink;
 use crate::{Error, ExtFields};
 
@@ -54,6 +53,15 @@ impl<'a> Field<'a> for i64 {
         if digits.is_empty() {
             return None;
         }
+        // Up to 18 digits cannot overflow.
+        if digits.len() <= 18 {
+            let mut value = 0;
+            for digit in digits {
+                value =
+                    value * 10 + i64::from(digit.checked_sub(b'0').filter(|digit| *digit < 10)?);
+            }
+            return Some(if negative { -value } else { value });
+        }
         // Negative, because that side reaches one further.
         let value = digits.iter().try_fold(0i64, |value, digit| {
             let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
@@ -66,7 +74,7 @@ impl<'a> Field<'a> for i64 {
         }
     }
     fn write(&self, name: &str, sink: &mut impl FieldSink) {
-        sink.put(name, Digits::of(*self).as_str());
+        sink.put_number(name, *self);
     }
 }
 
@@ -95,10 +103,7 @@ impl<'a> Field<'a> for u64 {
         i64::read(text)?.try_into().ok()
     }
     fn write(&self, name: &str, sink: &mut impl FieldSink) {
-        sink.put(
-            name,
-            Digits::of(i64::try_from(*self).unwrap_or(i64::MAX)).as_str(),
-        );
+        sink.put_number(name, i64::try_from(*self).unwrap_or(i64::MAX));
     }
 }
 

@@ -88,23 +88,26 @@ impl Frame {
         } else {
             buffer.split_to(body_length).freeze()
         };
-        let (header, serialization) = match mark >> 24 {
-            0 => (header_json::decode(header)?, Serialization::Json),
-            1 => (
-                header_binary::decode(header.freeze())?,
-                Serialization::Binary,
-            ),
+        let serialization = match mark >> 24 {
+            0 => Serialization::Json,
+            1 => Serialization::Binary,
             _ => {
                 return Err(Error::Frame {
                     why: "the header has an unknown serialization",
                 });
             }
         };
-        Ok(Some(Frame {
-            header,
+        // Filled in place: a header is too large to be handed around for nothing.
+        let mut frame = Frame {
+            header: Header::blank(),
             body,
             serialization,
-        }))
+        };
+        match serialization {
+            Serialization::Json => header_json::decode(header, &mut frame.header)?,
+            Serialization::Binary => header_binary::decode(header.freeze(), &mut frame.header)?,
+        }
+        Ok(Some(frame))
     }
 
     /// A request in our own name. The sender of it sets `opaque`.

@@ -47,6 +47,19 @@ pub struct Header {
 }
 
 impl Header {
+    /// What a decoder fills in.
+    pub(crate) fn blank() -> Header {
+        Header {
+            code: 0,
+            language: Language::Other,
+            version: Version(0),
+            opaque: 0,
+            flag: Flag::REQUEST,
+            remark: None,
+            ext: ExtFields::new(),
+        }
+    }
+
     pub fn request_code(&self) -> RequestCode {
         RequestCode(self.code)
     }

@@ -4,14 +4,15 @@ use std::borrow::Cow;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::digits::Digits;
 use crate::encode::Head;
-use crate::ext_fields::{FieldSink, Received, Span, WriteFields};
+use crate::ext_fields::{FieldSink, Span, WriteFields};
 use crate::{Error, Flag, Header, Language, RequestCode, Version};
 
 /// Bytes before the remark.
 const FIXED: usize = 17;
 
-pub(crate) fn decode(text: Bytes) -> Result<Header, Error> {
+pub(crate) fn decode(text: Bytes, header: &mut Header) -> Result<(), Error> {
     let short = || Error::Frame {
         why: "the binary header is cut short",
     };
@@ -20,13 +21,18 @@ pub(crate) fn decode(text: Bytes) -> Result<Header, Error> {
     }
     let mut fixed = &text[..FIXED];
     let code = i32::from(fixed.get_i16());
-    let language = Language::from_number(fixed.get_u8());
-    let version = Version(i32::from(fixed.get_i16()));
-    let opaque = fixed.get_i32();
-    let flag = Flag(fixed.get_i32());
+    header.language = Language::from_number(fixed.get_u8());
+    header.version = Version(i32::from(fixed.get_i16()));
+    header.opaque = fixed.get_i32();
+    header.flag = Flag(fixed.get_i32());
+    header.code = if header.flag.is_response() {
+        code
+    } else {
+        RequestCode(code).widened().0
+    };
     let mut at = FIXED - 4;
     let remark = piece(&text, &mut at, 4).ok_or_else(short)?;
-    let remark = match std::str::from_utf8(remark.of(&text)) {
+    header.remark = match std::str::from_utf8(remark.of(&text)) {
         Ok("") => None,
         Ok(remark) => Some(Cow::Owned(remark.to_owned())),
         Err(_) => {
@@ -38,13 +44,17 @@ pub(crate) fn decode(text: Bytes) -> Result<Header, Error> {
     let fields = piece(&text, &mut at, 4).ok_or_else(short)?;
     at -= fields.length();
     let end = at + fields.length();
-    let mut received = Received::default();
+    let all = &text[..end];
+    // One look at everything spares a look at each piece, most of the time.
+    let ascii = all[at..].is_ascii();
+    let mut received = header.ext.receive();
     while at < end {
-        let name = piece(&text[..end], &mut at, 2).ok_or_else(short)?;
-        let value = piece(&text[..end], &mut at, 4).ok_or_else(short)?;
-        if [name, value]
-            .iter()
-            .any(|part| std::str::from_utf8(part.of(&text)).is_err())
+        let name = piece(all, &mut at, 2).ok_or_else(short)?;
+        let value = piece(all, &mut at, 4).ok_or_else(short)?;
+        if !ascii
+            && [name, value]
+                .iter()
+                .any(|part| std::str::from_utf8(part.of(all)).is_err())
         {
             return Err(Error::Frame {
                 why: "a custom field is not UTF-8",
@@ -55,20 +65,8 @@ pub(crate) fn decode(text: Bytes) -> Result<Header, Error> {
             received.add(name, value)?;
         }
     }
-    let code = if flag.is_response() {
-        code
-    } else {
-        RequestCode(code).widened().0
-    };
-    Ok(Header {
-        code,
-        language,
-        version,
-        opaque,
-        flag,
-        remark,
-        ext: received.in_text(text),
-    })
+    header.ext.receive_text(text);
+    Ok(())
 }
 
 /// Reads a length of `width` bytes and steps over as many bytes behind it.
@@ -88,7 +86,7 @@ pub(crate) fn encode(out: &mut BytesMut, head: &Head<'_>, fields: &impl WriteFie
     out.put_i32(head.opaque);
     out.put_i32(head.flag.0);
     let remark = head.remark.unwrap_or_default();
-    out.put_u32(length(remark));
+    out.put_u32(u32::try_from(remark.len()).expect("a remark is far below 4 GiB"));
     out.put_slice(remark.as_bytes());
     let length_at = out.len();
     out.put_u32(0);
@@ -97,21 +95,28 @@ pub(crate) fn encode(out: &mut BytesMut, head: &Head<'_>, fields: &impl WriteFie
     out[length_at..length_at + 4].copy_from_slice(&written.to_be_bytes());
 }
 
-fn length(text: &str) -> u32 {
-    u32::try_from(text.len()).expect("what we say in a header is far below 4 GiB")
-}
-
 struct Entries<'o> {
     out: &'o mut BytesMut,
 }
 
+impl Entries<'_> {
+    fn entry(&mut self, name: &str, value: &[u8]) {
+        let length =
+            u16::try_from(name.len()).expect("a field name is shorter than all fields may be");
+        self.out.put_u16(length);
+        self.out.put_slice(name.as_bytes());
+        self.out
+            .put_u32(u32::try_from(value.len()).expect("a value is far below 4 GiB"));
+        self.out.put_slice(value);
+    }
+}
+
 impl FieldSink for Entries<'_> {
     fn put(&mut self, name: &str, value: &str) {
-        self.out.put_u16(
-            u16::try_from(name.len()).expect("a field name is shorter than all fields may be"),
-        );
-        self.out.put_slice(name.as_bytes());
-        self.out.put_u32(length(value));
-        self.out.put_slice(value.as_bytes());
+        self.entry(name, value.as_bytes());
+    }
+
+    fn put_number(&mut self, name: &str, value: i64) {
+        self.entry(name, Digits::of(value).as_bytes());
     }
 }

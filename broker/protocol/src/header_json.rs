@@ -7,7 +7,8 @@ use bytes::{BufMut, BytesMut};
 use crate::digits::Digits;
 use crate::encode::Head;
 use crate::ext_fields::{FieldSink, Received, Span, WriteFields};
-use crate::json_text::{put_string, unescape};
+use crate::fields::Field;
+use crate::json_text::{plain_length, put_string, unescape};
 use crate::{Error, Flag, Header, Language, Version};
 
 /// Deepest nesting the reader follows in members it does not know.
@@ -15,48 +16,52 @@ const DEPTH_LIMIT: usize = 8;
 
 /// Reads a header. Escaped strings are unescaped where they lie, so that every
 /// field is a slice of the one buffer.
-pub(crate) fn decode(mut text: BytesMut) -> Result<Header, Error> {
+pub(crate) fn decode(mut text: BytesMut, header: &mut Header) -> Result<(), Error> {
     // Checked once, here: unescaping keeps it true.
-    std::str::from_utf8(&text).map_err(|_| Error::Frame {
-        why: "the header is not UTF-8",
-    })?;
-    let mut code = None;
-    let mut language = Language::Other;
-    let mut version = Version(0);
-    let mut opaque = 0;
-    let mut flag = Flag(0);
-    let mut remark = None;
-    let mut fields = Received::default();
-    let mut reader = Reader {
-        text: &mut text,
-        at: 0,
-    };
-    reader.object(|reader, name| {
-        match name.of(reader.text) {
-            b"code" => code = Some(reader.integer()?),
-            b"extFields" => reader.fields(&mut fields)?,
-            b"flag" => flag = Flag(reader.integer()?),
-            b"language" => language = reader.language()?,
-            b"opaque" => opaque = reader.integer()?,
-            b"remark" => remark = reader.remark()?,
-            b"version" => version = Version(reader.integer()?),
-            _ => reader.skip(DEPTH_LIMIT)?,
-        }
-        Ok(())
-    })?;
-    reader.expect_end()?;
-    let code = code.ok_or(Error::Frame {
-        why: "the header has no code",
-    })?;
-    Ok(Header {
+    if std::str::from_utf8(&text).is_err() {
+        return Err(Error::Frame {
+            why: "the header is not UTF-8",
+        });
+    }
+    let Header {
         code,
         language,
         version,
         opaque,
         flag,
         remark,
-        ext: fields.in_text(text.freeze()),
-    })
+        ext,
+    } = header;
+    let mut fields = ext.receive();
+    let mut has_code = false;
+    let mut reader = Reader {
+        text: &mut text,
+        at: 0,
+    };
+    reader.object(|reader, name| {
+        match name.of(reader.text) {
+            b"code" => {
+                *code = reader.integer()?;
+                has_code = true;
+            }
+            b"extFields" => reader.fields(&mut fields)?,
+            b"flag" => *flag = Flag(reader.integer()?),
+            b"language" => *language = reader.language()?,
+            b"opaque" => *opaque = reader.integer()?,
+            b"remark" => *remark = reader.remark()?,
+            b"version" => *version = Version(reader.integer()?),
+            _ => reader.skip(DEPTH_LIMIT)?,
+        }
+        Ok(())
+    })?;
+    reader.expect_end()?;
+    if !has_code {
+        return Err(Error::Frame {
+            why: "the header has no code",
+        });
+    }
+    header.ext.receive_text(text.freeze());
+    Ok(())
 }
 
 struct Reader<'t> {
@@ -94,7 +99,7 @@ impl Reader<'_> {
         }
     }
 
-    fn fields(&mut self, fields: &mut Received) -> Result<(), Error> {
+    fn fields(&mut self, fields: &mut Received<'_>) -> Result<(), Error> {
         if self.peek() == Some(b'n') {
             return self.scalar().map(|_| ());
         }
@@ -237,6 +242,7 @@ impl Reader<'_> {
         }
     }
 
+    #[inline]
     fn skip_blanks(&mut self) {
         while matches!(self.text.get(self.at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
             self.at += 1;
@@ -245,31 +251,7 @@ impl Reader<'_> {
 }
 
 fn number(text: &[u8]) -> Option<i32> {
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// Bytes before the first quote or backslash, looked at eight at a time.
-fn plain_length(text: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let (words, _) = text.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let quote = word ^ (ONES * u64::from(b'"'));
-        let backslash = word ^ (ONES * u64::from(b'\\'));
-        let found = ((quote.wrapping_sub(ONES) & !quote)
-            | (backslash.wrapping_sub(ONES) & !backslash))
-            & HIGHS;
-        if found != 0 {
-            return at * 8 + found.trailing_zeros() as usize / 8;
-        }
-    }
-    let start = words.len() * 8;
-    start
-        + text[start..]
-            .iter()
-            .take_while(|byte| !matches!(byte, b'"' | b'\\'))
-            .count()
+    Field::read(text)
 }
 
 /// Writes the members in RocketMQ's order: by name, without those that are null.
@@ -299,13 +281,26 @@ struct Members<'o> {
     any: bool,
 }
 
-impl FieldSink for Members<'_> {
-    fn put(&mut self, name: &str, value: &str) {
+impl Members<'_> {
+    fn name(&mut self, name: &str) {
         self.out
             .put_slice(if self.any { b"," } else { b",\"extFields\":{" });
         self.any = true;
         put_string(self.out, name);
         self.out.put_u8(b':');
+    }
+}
+
+impl FieldSink for Members<'_> {
+    fn put(&mut self, name: &str, value: &str) {
+        self.name(name);
         put_string(self.out, value);
+    }
+
+    fn put_number(&mut self, name: &str, value: i64) {
+        self.name(name);
+        self.out.put_u8(b'"');
+        self.out.put_slice(Digits::of(value).as_bytes());
+        self.out.put_u8(b'"');
     }
 }

@@ -5,31 +5,76 @@ use bytes::BufMut;
 /// Writes a quoted string, escaped as RocketMQ's JSON writer does it.
 pub(crate) fn put_string(out: &mut impl BufMut, text: &str) {
     out.put_u8(b'"');
-    let bytes = text.as_bytes();
-    let mut done = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.put_slice(&bytes[done..at]);
-        done = at + 1;
-        match byte {
-            b'"' => out.put_slice(b"\\\""),
-            b'\\' => out.put_slice(b"\\\\"),
-            0x08 => out.put_slice(b"\\b"),
-            0x0c => out.put_slice(b"\\f"),
-            b'\n' => out.put_slice(b"\\n"),
-            b'\r' => out.put_slice(b"\\r"),
-            b'\t' => out.put_slice(b"\\t"),
-            _ => {
-                const HEX: &[u8; 16] = b"0123456789abcdef";
-                let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
-                out.put_slice(&[b'\\', b'u', b'0', b'0', high, low]);
-            }
+    let mut rest = text.as_bytes();
+    loop {
+        let plain = safe_length(rest);
+        out.put_slice(&rest[..plain]);
+        let Some(&special) = rest.get(plain) else {
+            break;
+        };
+        put_escape(out, special);
+        rest = &rest[plain + 1..];
+    }
+    out.put_u8(b'"');
+}
+
+fn put_escape(out: &mut impl BufMut, byte: u8) {
+    match byte {
+        b'"' => out.put_slice(b"\\\""),
+        b'\\' => out.put_slice(b"\\\\"),
+        0x08 => out.put_slice(b"\\b"),
+        0x0c => out.put_slice(b"\\f"),
+        b'\n' => out.put_slice(b"\\n"),
+        b'\r' => out.put_slice(b"\\r"),
+        b'\t' => out.put_slice(b"\\t"),
+        _ => {
+            const HEX: &[u8; 16] = b"0123456789abcdef";
+            let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
+            out.put_slice(&[b'\\', b'u', b'0', b'0', high, low]);
         }
     }
-    out.put_slice(&bytes[done..]);
-    out.put_u8(b'"');
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// Marks the lowest zero byte of a word by its high bit; bytes above it may be marked wrongly.
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & HIGHS
+}
+
+fn quotes_and_backslashes(word: u64) -> u64 {
+    zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')))
+}
+
+/// Bytes before the first quote or backslash.
+#[inline]
+pub(crate) fn plain_length(text: &[u8]) -> usize {
+    length_until(text, quotes_and_backslashes, |byte| {
+        matches!(byte, b'"' | b'\\')
+    })
+}
+
+/// Bytes before the first that must be escaped.
+#[inline]
+fn safe_length(text: &[u8]) -> usize {
+    let marks = |word| {
+        quotes_and_backslashes(word) | (u64::wrapping_sub(word, ONES * 0x20) & !word & HIGHS)
+    };
+    length_until(text, marks, |byte| matches!(byte, 0..0x20 | b'"' | b'\\'))
+}
+
+/// Looks at eight bytes at a time; `marks` must be right about the lowest byte it marks.
+#[inline]
+fn length_until(text: &[u8], marks: impl Fn(u64) -> u64, stops: impl Fn(u8) -> bool) -> usize {
+    let (words, rest) = text.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let found = marks(u64::from_le_bytes(*word));
+        if found != 0 {
+            return at * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    words.len() * 8 + rest.iter().take_while(|byte| !stops(**byte)).count()
 }
 
 /// Unescapes the string whose text starts at `text[0]` and whose first escape is at `from`.
@@ -41,22 +86,19 @@ pub(crate) fn unescape(text: &mut [u8], from: usize) -> Option<(usize, usize)> {
     let mut read = from;
     let mut written = from;
     loop {
-        match *text.get(read)? {
-            b'"' => break,
-            b'\\' => {
-                let (plain, length) = escape(&text[read + 1..])?;
-                read += 1 + length;
-                let mut buffer = [0; 4];
-                let plain = plain.encode_utf8(&mut buffer).as_bytes();
-                text[written..written + plain.len()].copy_from_slice(plain);
-                written += plain.len();
-            }
-            byte => {
-                text[written] = byte;
-                written += 1;
-                read += 1;
-            }
+        let plain = plain_length(&text[read..]);
+        text.copy_within(read..read + plain, written);
+        read += plain;
+        written += plain;
+        if *text.get(read)? == b'"' {
+            break;
         }
+        let (character, length) = escape(&text[read + 1..])?;
+        read += 1 + length;
+        let mut buffer = [0; 4];
+        let plain = character.encode_utf8(&mut buffer).as_bytes();
+        text[written..written + plain.len()].copy_from_slice(plain);
+        written += plain.len();
     }
     text[written..read].fill(b' ');
     Some((written, read + 1))
@@ -97,4 +139,27 @@ fn four_hex(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |number, &digit| {
         Some(number << 4 | char::from(digit).to_digit(16)?)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_needs_escaping_is_found_wherever_it_stands() {
+        for special in (0..0x20).chain([b'"', b'\\']) {
+            for at in 0..40 {
+                let mut text = [b'~'; 40];
+                text[at] = special;
+                assert_eq!(safe_length(&text), at, "{special} at {at}");
+            }
+        }
+        for plain in [
+            b' ', b'!', b'#', b'[', b']', 0x7f, 0x80, 0x9f, 0xa2, 0xdc, 0xff,
+        ] {
+            assert_eq!(safe_length(&[plain; 40]), 40, "{plain}");
+            assert_eq!(plain_length(&[plain; 40]), 40, "{plain}");
+        }
+        assert_eq!(plain_length(b"\x01\x02 then \" a quote"), 8);
+    }
 }
