@@ -26,9 +26,9 @@ pub fn cache(name: &str) -> Result<PathBuf> {
 ///
 /// Two test processes may ask at the same time, so the work is done under a file lock.
 pub fn stamp(folder: &Path, version: &str, make: impl FnOnce() -> Result<()>) -> Result<()> {
-    let lock = std::fs::File::create(folder.with_extension("lock"))?;
+    let lock = std::fs::File::create(beside(folder, "lock"))?;
     lock.lock().context("cannot lock the cache")?;
-    let stamp = folder.with_extension("stamp");
+    let stamp = beside(folder, "stamp");
     if std::fs::read_to_string(&stamp).is_ok_and(|found| found == version) {
         return Ok(());
     }
@@ -37,6 +37,14 @@ pub fn stamp(folder: &Path, version: &str, make: impl FnOnce() -> Result<()>) ->
     make()?;
     std::fs::write(&stamp, version)?;
     Ok(())
+}
+
+/// `folder.suffix`: a version such as `5.5.0` in the name is not an extension.
+pub fn beside(folder: &Path, suffix: &str) -> PathBuf {
+    let mut name = folder.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 /// One line for the person who waits, on standard error.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::cache::{cache, say, stamp};
+use crate::cache::{beside, cache, say, stamp};
 use crate::tools::run;
 
 /// A folder of jars: everything the named artifacts need at run time.
@@ -43,7 +43,7 @@ impl Jars {
                 "fetching {} from Maven Central",
                 coordinates.join(", ")
             ));
-            let project = folder.with_extension("project");
+            let project = beside(&folder, "project");
             std::fs::create_dir_all(&project)?;
             std::fs::write(project.join("pom.xml"), pom(coordinates)?)?;
             run(Command::new("mvn")
