@@ -21,7 +21,7 @@ const CLASSES: [(&str, &str); 12] = [
     ("search", "city CONTAINS 'ran'"),
     (
         "logic",
-        "(a = 6 OR b = 'x') AND NOT (price < 10.0) AND city IS NOT NULL AND b <> 'q'",
+        "(a = 6 OR b = 'y') AND NOT (price < 10.0) AND city IS NOT NULL AND b <> 'q'",
     ),
 ];
 
