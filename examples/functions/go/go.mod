@@ -1,0 +1,3 @@
+module millstream.example/haversine
+
+go 1.24
