@@ -1,0 +1,95 @@
+//! Kafka Connect's REST API: its paths, its codes, its shapes.
+//!
+//! The one intended difference: nothing answers 409 because of a rebalance, for there is none.
+
+mod connectors;
+mod plugins;
+mod reply;
+mod serve;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post, put};
+use serde_json::json;
+
+use crate::Worker;
+use reply::{failure, json_reply};
+pub use serve::serve;
+
+/// All paths over one worker.
+pub fn router(worker: Worker) -> Router {
+    Router::new()
+        .route("/", get(root))
+        .route("/health", get(health))
+        .route(
+            "/connectors",
+            get(connectors::list).post(connectors::create),
+        )
+        .route(
+            "/connectors/{name}",
+            get(connectors::info).delete(connectors::delete),
+        )
+        .route(
+            "/connectors/{name}/config",
+            get(connectors::config)
+                .put(connectors::put_config)
+                .patch(connectors::patch_config),
+        )
+        .route("/connectors/{name}/status", get(connectors::status))
+        .route("/connectors/{name}/tasks", get(connectors::tasks))
+        .route(
+            "/connectors/{name}/tasks-config",
+            get(connectors::tasks_config),
+        )
+        .route(
+            "/connectors/{name}/tasks/{task}/status",
+            get(connectors::task_status),
+        )
+        .route(
+            "/connectors/{name}/tasks/{task}/restart",
+            post(connectors::restart_task),
+        )
+        .route("/connectors/{name}/restart", post(connectors::restart))
+        .route("/connectors/{name}/pause", put(connectors::pause))
+        .route("/connectors/{name}/resume", put(connectors::resume))
+        .route("/connectors/{name}/stop", put(connectors::stop))
+        .route("/connectors/{name}/offsets", get(connectors::offsets))
+        .route("/connectors/{name}/topics", get(connectors::topics))
+        .route("/connector-plugins", get(plugins::list))
+        .route(
+            "/connector-plugins/{plugin}/config",
+            get(plugins::definitions),
+        )
+        .route(
+            "/connector-plugins/{plugin}/config/validate",
+            put(plugins::validate),
+        )
+        .fallback(async || failure(StatusCode::NOT_FOUND, "HTTP 404 Not Found"))
+        .method_not_allowed_fallback(async || {
+            failure(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "HTTP 405 Method Not Allowed",
+            )
+        })
+        .with_state(worker)
+}
+
+async fn root(State(worker): State<Worker>) -> Response {
+    let settings = worker.settings();
+    let body = json!({
+        "version": settings.version,
+        "commit": settings.commit,
+        "kafka_cluster_id": settings.cluster,
+    });
+    json_reply(StatusCode::OK, &body)
+}
+
+async fn health() -> Response {
+    // The routes exist once the worker has read what it keeps, so whoever gets here is healthy.
+    json_reply(
+        StatusCode::OK,
+        &json!({ "status": "healthy", "message": "Worker has completed startup and is ready to handle requests." }),
+    )
+}
