@@ -63,7 +63,7 @@ impl Filter {
     }
 
     /// Decides by the index entry alone; a `true` of an SQL filter still has to look inside.
-    pub(crate) fn keeps_entry(&self, tags_code: i64) -> bool {
+    pub fn keeps_entry(&self, tags_code: i64) -> bool {
         match self {
             Filter::All | Filter::Sql(_) => true,
             Filter::Tags(codes) => codes.contains(&tags_code),

@@ -1,6 +1,7 @@
 //! Reads messages of one queue for a consumer, and waits for them if asked.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -69,6 +70,8 @@ pub struct Pulls {
     offsets: Arc<CommittedOffsets>,
     polls: LongPolls,
     clock: Clock,
+    /// Of all clones together, in microseconds.
+    longest_look: Arc<AtomicU64>,
 }
 
 impl Pulls {
@@ -85,7 +88,13 @@ impl Pulls {
             offsets,
             polls,
             clock,
+            longest_look: Arc::default(),
         }
+    }
+
+    /// The longest time one look at a queue took, without any waiting for messages.
+    pub fn longest_look(&self) -> Duration {
+        Duration::from_micros(self.longest_look.load(Ordering::Relaxed))
     }
 
     /// The topic's settings, if the queue may be read.
@@ -154,10 +163,14 @@ impl Pulls {
         let filter = &pull.filter;
         let wanted_entry = |entry: &IndexEntry| filter.keeps_entry(entry.tags_code);
         let wanted_record = |record: &RecordView<'_>| filter.keeps_properties(record.properties);
+        let began = self.clock.now();
         let read = self
             .store
             .read(&pull.queue, pull.offset, limit, wanted_entry, wanted_record)
             .await?;
+        let took = self.clock.now().since(began).as_micros();
+        self.longest_look
+            .fetch_max(u64::try_from(took).unwrap_or(u64::MAX), Ordering::Relaxed);
         let status = match read.status {
             ReadStatus::Found => PullStatus::Found,
             ReadStatus::NoMatchedMessage | ReadStatus::MessageWasRemoving => {

@@ -79,6 +79,11 @@ impl QueueLocks {
         }
     }
 
+    /// Takes back every lock of a group that is no more.
+    pub fn forget(&self, group: &str) {
+        self.groups.lock().remove(group);
+    }
+
     /// Whether any queue of the group is locked now: the group consumes in order.
     pub fn is_ordered(&self, group: &str) -> bool {
         let now = self.clock.now();

@@ -1,5 +1,7 @@
 //! The broker: its parts, its door, and what it does by the clock.
 
+mod administration;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use crate::handlers::pull::Reads;
 use crate::handlers::send::Sends;
 use crate::handlers::{Description, Identity, jobs};
 use crate::listener::{Listening, listen};
+use crate::pull_progress::PullProgress;
 use crate::registration::Registration;
 use crate::respond::{Refusal, reply};
 use crate::sessions::Sessions;
@@ -50,6 +53,8 @@ pub struct Broker {
     metadata: Metadata,
     publisher: Publisher,
     pulls: Pulls,
+    polls: LongPolls,
+    pulled: PullProgress,
     retries: Retries,
     locks: Arc<QueueLocks>,
     epochs: Arc<Epochs>,
@@ -103,7 +108,6 @@ impl Broker {
         let description = Description {
             cluster: settings.cluster.clone(),
             name: settings.name.clone(),
-            id: settings.id,
             body_limit: settings.body_limit,
             auto_create_topics: settings.auto_create_topics,
             auto_create_groups: settings.auto_create_groups,
@@ -124,9 +128,11 @@ impl Broker {
                 store.clone(),
                 metadata.topics.clone(),
                 metadata.offsets.clone(),
-                polls,
+                polls.clone(),
                 clock.clone(),
             ),
+            polls,
+            pulled: PullProgress::default(),
             retries: Retries::new(
                 store.clone(),
                 publisher.clone(),
@@ -228,6 +234,7 @@ impl Broker {
             offsets: &self.metadata.offsets,
             sessions: &self.sessions,
             statistics: &self.statistics,
+            progress: &self.pulled,
         }
     }
 
@@ -278,7 +285,9 @@ impl Broker {
                     .await
             }
             RequestCode::FENCE_JOB => jobs::fence_job(&self.epochs, request),
-            code => Err(not_supported(code)),
+            RequestCode::GET_JOB_STATE => jobs::job_state(&self.epochs, request),
+            RequestCode::FORGET_JOB => jobs::forget_job(&self.epochs, request),
+            _ => self.administer(request).await,
         }
     }
 }

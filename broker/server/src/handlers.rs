@@ -1,18 +1,27 @@
 //! One answer for each code, sorted by what it is about.
 
 pub mod clients;
+pub mod connections;
+pub mod forward;
+pub mod groups;
 pub mod jobs;
 pub mod names;
 pub mod offsets;
+pub mod progress;
 pub mod pull;
+pub mod queries;
+pub mod runtime_info;
 pub mod send;
+mod topic_attributes;
+pub mod topics;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use delivery::Error;
 use metadata::{GroupConfig, Groups};
 use model::{ConsumerGroup, Message, Timestamp, UniqueKeys, properties};
+use protocol::body::{self, DataVersion};
 use runtime::Clock;
 use tokio::sync::Notify;
 
@@ -20,7 +29,6 @@ use tokio::sync::Notify;
 pub struct Identity {
     pub cluster: String,
     pub name: String,
-    pub id: u64,
     pub body_limit: usize,
     pub auto_create_topics: bool,
     pub auto_create_groups: bool,
@@ -32,13 +40,16 @@ pub struct Identity {
     /// Wakes the registration: name servers learn of a new topic at once.
     pub topics_changed: Notify,
     next: AtomicU32,
+    /// Changes to groups since the start.
+    groups_changes: AtomicU64,
+    /// Milliseconds since 1970.
+    started: i64,
 }
 
 /// How a broker is described to [`Identity::new`].
 pub struct Description {
     pub cluster: String,
     pub name: String,
-    pub id: u64,
     pub body_limit: usize,
     pub auto_create_topics: bool,
     pub auto_create_groups: bool,
@@ -54,16 +65,17 @@ impl Identity {
         Identity {
             cluster: description.cluster,
             name: description.name,
-            id: description.id,
             body_limit: description.body_limit,
             auto_create_topics: description.auto_create_topics,
             auto_create_groups: description.auto_create_groups,
             default_queues: 8,
             groups,
+            started: clock.wall(),
             clock,
             unique_keys,
             topics_changed: Notify::new(),
             next: AtomicU32::new(0),
+            groups_changes: AtomicU64::new(0),
         }
     }
 
@@ -96,6 +108,7 @@ impl Identity {
             });
         }
         self.groups.put(group.clone(), GroupConfig::default())?;
+        self.groups_changed();
         Ok(self.groups.get(group.as_str()).unwrap_or_default())
     }
 
@@ -107,4 +120,44 @@ impl Identity {
     pub fn topics_changed(&self) {
         self.topics_changed.notify_one();
     }
+
+    pub fn groups_changed(&self) {
+        self.groups_changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn groups_version(&self) -> u64 {
+        self.groups_changes.load(Ordering::Relaxed)
+    }
+
+    /// A table's state after `changes`, told from every state of an earlier run.
+    pub fn version(&self, changes: u64) -> DataVersion {
+        DataVersion {
+            counter: changes as i64,
+            state_version: 0,
+            timestamp: self.started + changes as i64,
+        }
+    }
+}
+
+/// Which part of a table is asked for, as entries to skip and to take.
+///
+/// A caller that has read a part of another state of the table begins again.
+fn page(
+    first: Option<i32>,
+    most: Option<i32>,
+    seen: Option<&str>,
+    now: DataVersion,
+) -> (usize, usize) {
+    let seen = seen.filter(|seen| !seen.is_empty());
+    let seen = seen.and_then(|seen| body::decode::<DataVersion>(seen.as_bytes()).ok());
+    let skip = match seen.is_none_or(|seen| seen == now) {
+        true => first
+            .and_then(|first| usize::try_from(first).ok())
+            .unwrap_or(0),
+        false => 0,
+    };
+    let take = most
+        .and_then(|most| usize::try_from(most).ok())
+        .unwrap_or(usize::MAX);
+    (skip, take)
 }

@@ -5,10 +5,13 @@ mod channel;
 mod connection;
 mod error;
 mod handlers;
+mod latency;
 mod listener;
 mod name_server_door;
+mod pull_progress;
 mod registration;
 mod respond;
+mod series;
 mod sessions;
 mod statistics;
 

@@ -40,6 +40,13 @@ pub struct Member {
     heard: Moment,
 }
 
+impl Member {
+    /// How long ago the client was last heard.
+    pub fn silent_for(&self, now: Moment) -> Duration {
+        now.since(self.heard)
+    }
+}
+
 /// A consumer group while somebody is connected.
 #[derive(Clone)]
 pub struct ConsumerGroup {

@@ -1,6 +1,6 @@
 //! The store as a whole: opened, asked, ticking, closed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -406,6 +406,11 @@ impl MessageStore {
     pub async fn clean(&self) -> Result<(), Error> {
         let shared = self.shared.clone();
         self.blocking("clean", move || shared.clean()).await
+    }
+
+    /// Where the log's files lie.
+    pub fn log_folder(&self) -> &Path {
+        &self.shared.layout.log
     }
 
     /// Why appends are refused at present, if they are.

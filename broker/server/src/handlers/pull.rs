@@ -11,6 +11,7 @@ use protocol::headers::{PullFlags, PullForbidden, PullMessage, PullReply};
 use protocol::{Frame, ReadFields, Reply, ResponseCode};
 
 use super::Identity;
+use crate::pull_progress::PullProgress;
 use crate::respond::Refusal;
 use crate::sessions::Sessions;
 use crate::statistics::Statistics;
@@ -26,6 +27,7 @@ pub struct Reads<'a> {
     pub offsets: &'a CommittedOffsets,
     pub sessions: &'a Sessions,
     pub statistics: &'a Statistics,
+    pub progress: &'a PullProgress,
 }
 
 impl Reads<'_> {
@@ -54,7 +56,7 @@ impl Reads<'_> {
         };
         let filter = match self.filter(&header)? {
             Wanted::Messages(filter) => filter,
-            Wanted::Refused(reply) => return Ok(reply),
+            Wanted::Refused(reply) => return Ok(*reply),
         };
         // The consumer's own progress comes with its next question.
         if header.flags.has(PullFlags::COMMIT_OFFSET) && header.commit_offset >= 0 {
@@ -75,6 +77,7 @@ impl Reads<'_> {
             filter,
             hold,
         };
+        self.progress.pulled(&pull.group, &pull.queue, pull.offset);
         let pulled = self.pulls.pull(&pull).await?;
         let bytes = pulled.records.iter().map(Bytes::len).sum();
         self.statistics.got(
@@ -103,13 +106,13 @@ impl Reads<'_> {
         if model == MessageModel::Broadcasting
             && group.is_some_and(|group| !group.consume_broadcast_enable)
         {
-            return Ok(Wanted::Refused(forbidden(
+            return Ok(Wanted::Refused(Box::new(forbidden(
                 4,
                 format!(
                     "the consumer group[{}] can not consume by broadcast way",
                     header.group
                 ),
-            )));
+            ))));
         }
         let Some(subscription) = subscription else {
             return Ok(Wanted::refused(
@@ -135,12 +138,12 @@ impl Reads<'_> {
 
 enum Wanted {
     Messages(Filter),
-    Refused(Reply),
+    Refused(Box<Reply>),
 }
 
 impl Wanted {
     fn refused(code: ResponseCode, remark: &str) -> Wanted {
-        Wanted::Refused(Reply::new(code).remark(remark.to_owned()))
+        Wanted::Refused(Box::new(Reply::new(code).remark(remark.to_owned())))
     }
 }
 

@@ -65,7 +65,10 @@ impl Sends<'_> {
         let message = self.retries.redirect(message, header.max_reconsume_times)?;
         let size = message.body.len();
         let topic = message.topic.clone();
-        let appended = self.publisher.publish(message).await?;
+        let appended = self
+            .statistics
+            .timed(self.publisher.publish(message))
+            .await?;
         self.statistics.put(topic.as_str(), 1, size);
         Ok(self.receipt(&self.id(&appended), Some(&unique), queue, &appended))
     }
@@ -112,7 +115,10 @@ impl Sends<'_> {
             messages.push(message);
         }
         let count = messages.len();
-        let appended = self.publisher.publish_together(messages).await?;
+        let appended = self
+            .statistics
+            .timed(self.publisher.publish_together(messages))
+            .await?;
         self.statistics
             .put(topic.as_str(), count as u64, body.len());
         let ids: Vec<String> = appended.iter().map(|appended| self.id(appended)).collect();
@@ -141,7 +147,11 @@ impl Sends<'_> {
         };
         self.identity.group(&failure.group)?;
         match self.retries.send_back(failure).await {
-            Ok(_) => Ok(Reply::success()),
+            Ok(_) => {
+                let topic = header.origin_topic.unwrap_or_default();
+                self.statistics.sent_back(topic, header.group);
+                Ok(Reply::success())
+            }
             Err(Error::NoSuchMessage { at }) => Err(Refusal::code(
                 ResponseCode::SYSTEM_ERROR,
                 format!("look message by offset failed, {at}"),
