@@ -23,20 +23,16 @@ pub fn rust(source: &Path, name: &str) -> Vec<u8> {
         "cargo build --release --target {WASM} in {}",
         source.display()
     ));
+    let mut command = Command::new("cargo");
+    command.args(["build", "--release", "--target", WASM, "--target-dir"]);
+    command.arg(&target).current_dir(source);
+    if source.join("Cargo.lock").exists() {
+        command.arg("--locked");
+    }
     output(
-        Command::new("cargo")
-            .args([
-                "build",
-                "--release",
-                "--locked",
-                "--target",
-                WASM,
-                "--target-dir",
-            ])
-            .arg(&target)
+        command
             .env_remove("RUSTFLAGS")
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .current_dir(source),
+            .env_remove("CARGO_ENCODED_RUSTFLAGS"),
     );
     read(
         &target

@@ -6,6 +6,7 @@
 mod build;
 mod cache;
 mod columns;
+mod documentation;
 mod guests;
 mod hostile_component;
 mod hostile_core;
