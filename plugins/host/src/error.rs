@@ -16,7 +16,7 @@ pub enum Error {
     #[error("the module is no function: {0}")]
     Contract(String),
     #[error("the module failed while it started: {0}")]
-    Start(#[source] CallError),
+    Start(CallError),
     #[error("the module has no function {name}; it has {offered}")]
     NoSuchFunction { name: String, offered: String },
     #[error("the declaration is {declared}, but the module has {described}")]

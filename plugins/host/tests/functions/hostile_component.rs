@@ -4,14 +4,10 @@ use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Int64Type};
 use plugin_host::{CallError, Error, Kind, Settings, Signature};
 
-use crate::guests::{assert_unharmed, component, refusal, tight, wasm};
+use crate::guests::{
+    assert_unharmed, column, component, refusal, scalar_component, tight, wasm, words,
+};
 use crate::house::House;
-
-/// Little-endian words as a WAT string.
-fn words(words: &[u32]) -> String {
-    let bytes = words.iter().flat_map(|word| word.to_le_bytes());
-    bytes.map(|byte| format!("\\{byte:02x}")).collect()
-}
 
 /// Describes `f() RETURNS BIGINT`, and answers `eval` with the bytes at 1,024 (`answer`).
 fn answering(answer: &[u32]) -> Vec<u8> {
@@ -19,30 +15,7 @@ fn answering(answer: &[u32]) -> Vec<u8> {
 }
 
 fn scalar(eval: &str, answer: &[u32]) -> Vec<u8> {
-    // signature at 64: name, args, returns, state, three flags; field at 128: name, type.
-    let signature = words(&[32, 1, 0, 0, 128, 1, 0, 0, 0x0101]);
-    component(&format!(
-        r#"(module
-            (memory (export "memory") 17)
-            (data (i32.const 16) "{}")
-            (data (i32.const 32) "f")
-            (data (i32.const 64) "{signature}")
-            (data (i32.const 128) "{}")
-            (data (i32.const 1024) "{}")
-            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 8192))
-            (func (export "millstream:udf/scalar@1.0.0#describe") (result i32) (i32.const 16))
-            (func $eval (export "millstream:udf/scalar@1.0.0#eval")
-                (param i32 i32 i32 i32) (result i32) {eval}))"#,
-        words(&[64, 1]),
-        words(&[32, 1, 2, 0, 0]),
-        words(answer),
-    ))
-}
-
-/// An `ok` column: type, rows, no validity, buffers of this kind.
-fn column(ty: u32, rows: u32, buffers: u32, data: [u32; 4]) -> Vec<u32> {
-    let [a, b, c, d] = data;
-    vec![0, ty, 0, 0, rows, 0, 0, 0, buffers, a, b, c, d]
+    scalar_component("", eval, answer)
 }
 
 fn call(settings: Settings, bytes: &[u8]) -> Result<i64, CallError> {

@@ -7,6 +7,7 @@ mod build;
 mod cache;
 mod columns;
 mod documentation;
+mod granted;
 mod guests;
 mod hostile_component;
 mod hostile_core;
