@@ -20,7 +20,7 @@ pub use groups::{
     AllGroupsReply, DeleteGroup, GetAllGroups, GetConsumeStats, GroupAndTopic, GroupNamed,
     ResetOffset,
 };
-pub use jobs::{FenceJob, FenceJobReply};
+pub use jobs::{FenceJob, FenceJobReply, ForgetJob, GetJobState};
 pub use names::{
     AddWritePermissionReply, BrokerHeartbeat, BrokerNamed, BrokerPermission, DataVersionReply,
     DeleteTopicFromNames, GetBrokerMemberGroup, GetRoute, GetTopicsByCluster, KvConfigKey,

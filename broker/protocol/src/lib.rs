@@ -12,6 +12,7 @@ mod header;
 mod header_binary;
 mod header_json;
 pub mod headers;
+mod job_state;
 mod json;
 mod json_text;
 mod language;
@@ -31,6 +32,7 @@ pub use ext_fields::{ExtFields, FIELDS_BYTES_LIMIT, FIELDS_LIMIT, FieldSink, Wri
 pub use fields::ReadFields;
 pub use frame::{FRAME_LIMIT, Frame, HEADER_LIMIT};
 pub use header::{Flag, Header, Serialization};
+pub use job_state::JobState;
 pub use language::Language;
 pub use reply::{Caller, Reply};
 pub use request_code::RequestCode;

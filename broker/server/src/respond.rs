@@ -68,7 +68,8 @@ fn code_of_delivery(why: &Delivery) -> ResponseCode {
         Delivery::NoSuchGroup { .. } => ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
         Delivery::Filter { .. } => ResponseCode::SUBSCRIPTION_PARSE_FAILED,
         Delivery::Illegal { .. } => ResponseCode::MESSAGE_ILLEGAL,
-        Delivery::Fenced { .. } | Delivery::EpochOrder { .. } => ResponseCode::ILLEGAL_OPERATION,
+        Delivery::Fenced { .. } => ResponseCode::JOB_FENCED,
+        Delivery::EpochOrder { .. } => ResponseCode::ILLEGAL_OPERATION,
         Delivery::EpochInFlight { .. } => ResponseCode::SYSTEM_BUSY,
         Delivery::Store(why) => code_of_store(why),
         Delivery::NoSuchMessage { .. } | Delivery::Record(_) | Delivery::Metadata(_) => {

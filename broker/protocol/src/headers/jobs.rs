@@ -13,4 +13,15 @@ headers! {
         /// What the caller's commits must carry.
         generation: u64 = b"generation",
     }
+
+    /// Code 7003: what a shard of the job has committed. The answer's body is a job state.
+    pub struct GetJobState<'a> {
+        job: &'a str = b"job",
+        shard: u32 = b"shard",
+    }
+
+    /// Code 7004: a later job of the same name starts over.
+    pub struct ForgetJob<'a> {
+        job: &'a str = b"job",
+    }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use delivery::{EpochCommit, Epochs};
 use metadata::{TopicConfig, Topics};
-use protocol::headers::{FenceJob, FenceJobReply};
-use protocol::{CommitEpoch, EpochCommitted, Frame, ReadFields, Reply};
+use protocol::headers::{FenceJob, FenceJobReply, ForgetJob, GetJobState};
+use protocol::{CommitEpoch, EpochCommitted, Frame, JobState, ReadFields, Reply, check_job_name};
 
 use super::Identity;
 use crate::respond::Refusal;
@@ -57,7 +57,27 @@ pub async fn commit_epoch(
 /// Answers `FENCE_JOB`: from now on only the caller may commit epochs of the job.
 pub fn fence_job(epochs: &Epochs, request: &Frame) -> Result<Reply, Refusal> {
     let header = FenceJob::read_fields(&request.header.ext)?;
+    check_job_name(header.job)?;
     Ok(Reply::success().header(&FenceJobReply {
         generation: epochs.fence(header.job)?,
     }))
+}
+
+/// Answers `GET_JOB_STATE`: where the successor of a shard goes on.
+pub fn job_state(epochs: &Epochs, request: &Frame) -> Result<Reply, Refusal> {
+    let header = GetJobState::read_fields(&request.header.ext)?;
+    let state = epochs.state(header.job, header.shard);
+    let state = JobState {
+        epoch: state.epoch,
+        positions: state.positions,
+    };
+    Ok(Reply::success().body(state.encode()))
+}
+
+/// Answers `FORGET_JOB`: a later job of the same name starts over.
+pub fn forget_job(epochs: &Epochs, request: &Frame) -> Result<Reply, Refusal> {
+    let header = ForgetJob::read_fields(&request.header.ext)?;
+    check_job_name(header.job)?;
+    epochs.forget(header.job)?;
+    Ok(Reply::success())
 }
