@@ -1,0 +1,203 @@
+//! A running dataflow: one operator per node, stepped in order, once per epoch.
+
+use crate::{
+    Environment, Error, EventTimes, Operator, Output, RowError, RowMap, Step, Watermark,
+    build::operator,
+    trace::{Trace, back_to_sources, source_rows},
+};
+use arrow::array::RecordBatch;
+use dataflow::{Dataflow, Delta, NodeId, NodeKind};
+use state::State;
+use std::collections::BTreeMap;
+
+/// The operators of a job. What they know stands in [`State`]; a graph may be dropped and built
+/// again at any commit.
+pub struct Graph {
+    nodes: Vec<Running>,
+    /// Behind each node's output, after the last step that succeeded.
+    watermarks: Vec<Watermark>,
+}
+
+struct Running {
+    operator: Option<Box<dyn Operator>>,
+    /// Operator id, under which the watermark is kept.
+    name: String,
+    is_sink: bool,
+    is_source: bool,
+    schema: arrow::datatypes::SchemaRef,
+    inputs: Vec<usize>,
+}
+
+/// What one epoch did.
+#[derive(Debug, Default)]
+pub struct Stepped {
+    /// The change that arrived at each sink; sinks that saw none are left out.
+    pub sinks: Vec<(NodeId, Delta)>,
+    /// Rows that came too late for their window.
+    pub late: Vec<Late>,
+}
+
+/// Rows of an operator's input that came too late for it.
+#[derive(Debug)]
+pub struct Late {
+    pub node: NodeId,
+    pub rows: RecordBatch,
+}
+
+impl Graph {
+    /// Builds a job's operators. `watermarks` are those that [`Graph::watermarks`] said before.
+    pub fn build(
+        dataflow: &Dataflow,
+        watermarks: &BTreeMap<String, i64>,
+        environment: &mut Environment<'_>,
+    ) -> Result<Self, Error> {
+        dataflow.check()?;
+        let mut nodes = Vec::with_capacity(dataflow.nodes.len());
+        let mut reached = Vec::with_capacity(dataflow.nodes.len());
+        for node in &dataflow.nodes {
+            let name = node.operator.to_string();
+            reached.push(Watermark {
+                at: watermarks.get(&name).copied(),
+                idle: false,
+            });
+            nodes.push(Running {
+                operator: operator(dataflow, node, environment)?,
+                name,
+                is_sink: matches!(node.kind, NodeKind::Sink(_)),
+                is_source: matches!(node.kind, NodeKind::Source(_)),
+                schema: node.schema.clone(),
+                inputs: node.inputs.iter().map(|input| input.0).collect(),
+            });
+        }
+        Ok(Self {
+            nodes,
+            watermarks: reached,
+        })
+    }
+
+    /// Steps every operator once. Sources without an entry bring nothing.
+    ///
+    /// # Errors
+    /// After an error the state must be rolled back; then the epoch may be stepped again.
+    /// [`Error::Rows`] names the rows of the sources to leave out, where they can be told.
+    pub fn step(
+        &mut self,
+        sources: &BTreeMap<NodeId, Delta>,
+        state: &mut State,
+        times: &mut dyn EventTimes,
+    ) -> Result<Stepped, Error> {
+        let mut stepped = Stepped::default();
+        let mut outputs: Vec<Delta> = Vec::with_capacity(self.nodes.len());
+        let mut traces: Vec<Trace> = Vec::with_capacity(self.nodes.len());
+        let mut watermarks: Vec<Watermark> = Vec::with_capacity(self.nodes.len());
+        for (position, node) in self.nodes.iter_mut().enumerate() {
+            let inputs: Vec<&Delta> = node.inputs.iter().map(|input| &outputs[*input]).collect();
+            let Some(operator) = &mut node.operator else {
+                let delta = match inputs.first() {
+                    Some(delta) => (*delta).clone(),
+                    None => sources
+                        .get(&NodeId(position))
+                        .cloned()
+                        .unwrap_or_else(|| Delta::empty(node.schema.clone())),
+                };
+                if node.is_sink && !delta.is_empty() {
+                    stepped.sinks.push((NodeId(position), delta.clone()));
+                }
+                let behind = node
+                    .inputs
+                    .first()
+                    .map_or(Watermark::NONE, |input| watermarks[*input]);
+                traces.push(Trace {
+                    inputs: node.inputs.clone(),
+                    map: RowMap::Same,
+                    rows: delta.rows(),
+                });
+                watermarks.push(behind);
+                outputs.push(delta);
+                continue;
+            };
+            let before: Vec<Watermark> = node
+                .inputs
+                .iter()
+                .map(|input| self.watermarks[*input])
+                .collect();
+            let now: Vec<Watermark> = node.inputs.iter().map(|input| watermarks[*input]).collect();
+            let before = Watermark::of_inputs(&before).not_before(Watermark {
+                idle: false,
+                ..self.watermarks[position]
+            });
+            let now = Watermark::of_inputs(&now).not_before(before);
+            let output = operator.step(&inputs, &mut Step { state, before, now });
+            let Output {
+                delta,
+                rows,
+                late,
+                watermarks: called,
+            } = output.map_err(|error| with_sources(error, &traces, &node.inputs))?;
+            if let Some(rows) = late.filter(|rows| rows.num_rows() > 0) {
+                stepped.late.push(Late {
+                    node: NodeId(position),
+                    rows,
+                });
+            }
+            traces.push(Trace {
+                inputs: node.inputs.clone(),
+                map: rows,
+                rows: delta.rows(),
+            });
+            watermarks.push(match called {
+                Some(called) => {
+                    let rows = source_rows(&traces, position);
+                    times
+                        .observe(NodeId(position), &rows, &called)
+                        .not_before(self.watermarks[position])
+                }
+                None => now,
+            });
+            outputs.push(delta);
+        }
+        self.watermarks = watermarks;
+        Ok(stepped)
+    }
+
+    /// How far event time has come at each operator, by operator id; to be committed with the epoch.
+    pub fn watermarks(&self) -> BTreeMap<String, i64> {
+        let reached = self.nodes.iter().zip(&self.watermarks);
+        reached
+            .filter_map(|(node, watermark)| Some((node.name.clone(), watermark.at?)))
+            .collect()
+    }
+
+    /// The nodes that rows enter by.
+    pub fn sources(&self) -> impl Iterator<Item = NodeId> {
+        self.nodes
+            .iter()
+            .enumerate()
+            .filter(|(_, node)| node.is_source)
+            .map(|(position, _)| NodeId(position))
+    }
+}
+
+/// Adds to an error about rows of an operator's input which rows of which source they were.
+fn with_sources(error: Error, traces: &[Trace], inputs: &[usize]) -> Error {
+    let Error::Rows { operator, rows, .. } = error else {
+        return error;
+    };
+    let mut sources: BTreeMap<NodeId, Vec<RowError>> = BTreeMap::new();
+    if let [input] = inputs
+        && let Some(origins) =
+            back_to_sources(traces, *input, rows.iter().map(|error| error.row).collect())
+    {
+        for ((source, row), error) in origins.into_iter().zip(&rows) {
+            sources.entry(source).or_default().push(RowError {
+                row,
+                why: error.why.clone(),
+            });
+        }
+    }
+    Error::Rows {
+        operator,
+        rows,
+        sources,
+    }
+}
