@@ -445,9 +445,8 @@ impl MessageStore {
         self.shared.health.close();
         // Whoever was appending has a place in the log or an answer once this has led.
         self.appender.settle().await;
-        let shared = self.shared.clone();
-        self.blocking("close the store", move || shared.close())
-            .await
+        // Here and not on a task: those may have been stopped before, and start no more.
+        self.shared.close()
     }
 
     async fn blocking<T: Send + 'static>(
