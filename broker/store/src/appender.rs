@@ -33,6 +33,7 @@ use request::{Outcome, Request, Written};
 
 use crate::dispatch::TOMBSTONES;
 use crate::flusher::Flusher;
+use crate::guard::Guard;
 use crate::health::Health;
 use crate::hot_ring::HotRing;
 use crate::publisher::Publisher;
@@ -61,6 +62,7 @@ struct Shared {
     publisher: Arc<Publisher>,
     flusher: Arc<Flusher>,
     health: Arc<Health>,
+    guard: Guard,
     seal: GroupSeal,
     queue: Mutex<Queue>,
     /// The leader's own; nobody else locks it.
@@ -99,6 +101,7 @@ pub(crate) struct Collaborators {
     pub publisher: Arc<Publisher>,
     pub flusher: Arc<Flusher>,
     pub health: Arc<Health>,
+    pub guard: Guard,
 }
 
 impl Appender {
@@ -119,6 +122,7 @@ impl Appender {
             publisher: with.publisher,
             flusher: with.flusher,
             health: with.health,
+            guard: with.guard,
             seal: GroupSeal::new(nobody, Checksum::Record),
             queue: Mutex::default(),
             tail: Mutex::new(Tail {

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! frame: magic 4 | bytes 4 | crc 4 | kind 1 | replay from 8 | durable 8 | index end 8
-//!        last stored 8 | heads
+//!        last stored 8 | guarded from 8 | heads
 //! ```
 
 mod heads;
@@ -22,6 +22,7 @@ use runtime::{Disk, File, Open};
 
 use crate::Error;
 use crate::flusher::Flusher;
+use crate::guard::Guard;
 use crate::publisher::Publisher;
 use crate::queue_index::{Fields, Head, QueueIndex, State};
 use crate::segment::{file_name, file_start};
@@ -49,6 +50,7 @@ pub(crate) struct Position {
     pub index_end: u64,
     /// No record was stored later than this.
     pub last_stored: i64,
+    pub guard: Guard,
 }
 
 /// What was saved last.
@@ -65,6 +67,7 @@ pub(crate) struct Checkpoints {
     index: Arc<QueueIndex>,
     publisher: Arc<Publisher>,
     flusher: Arc<Flusher>,
+    guard: Guard,
     state: Mutex<Generation>,
 }
 
@@ -152,6 +155,7 @@ impl Checkpoints {
         index: Arc<QueueIndex>,
         publisher: Arc<Publisher>,
         flusher: Arc<Flusher>,
+        guard: Guard,
         newest: u64,
     ) -> Self {
         let state = Generation {
@@ -167,6 +171,7 @@ impl Checkpoints {
             index,
             publisher,
             flusher,
+            guard,
             state: Mutex::new(state),
         }
     }
@@ -221,6 +226,7 @@ impl Checkpoints {
             durable,
             index_end,
             last_stored,
+            guard: self.guard,
         };
         let mut bytes = Vec::new();
         let empty = heads::encode_all(&[], self.index.log());
@@ -279,6 +285,30 @@ impl Checkpoints {
         }
         Ok(())
     }
+}
+
+/// Replaces all checkpoints by one without heads: from here on the indexes are built from the
+/// whole log, of which this much was durable.
+pub(crate) fn begin_anew(
+    disk: &dyn Disk,
+    directory: &Path,
+    number: u64,
+    position: Position,
+) -> Result<(), Error> {
+    let doing = "beginning the checkpoints anew";
+    disk.create_dir_all(directory).map_err(Error::disk(doing))?;
+    let mut bytes = Vec::new();
+    put_frame(&mut bytes, KIND_WHOLE, position, &0u32.to_be_bytes());
+    let name = file_name(number);
+    disk.replace(&directory.join(&name), &bytes)
+        .map_err(Error::disk(doing))?;
+    for entry in disk.list(directory).map_err(Error::disk(doing))? {
+        if entry.name != name {
+            disk.unlink(&directory.join(&entry.name))
+                .map_err(Error::disk(doing))?;
+        }
+    }
+    disk.fsync_dir(directory).map_err(Error::disk(doing))
 }
 
 fn put_frame(into: &mut Vec<u8>, kind: u8, position: Position, heads: &[u8]) {

@@ -12,14 +12,13 @@ pub(crate) struct Layout {
     /// crash.
     pub abort: PathBuf,
     pub lock: PathBuf,
-    /// Everything that RocketMQ does not know.
-    pub own: PathBuf,
     pub index_log: PathBuf,
     pub checkpoints: PathBuf,
 }
 
 impl Layout {
     pub(crate) fn new(root: &Path) -> Self {
+        // Everything that RocketMQ does not know.
         let own = root.join("millstream");
         Self {
             root: root.to_owned(),
@@ -28,7 +27,6 @@ impl Layout {
             lock: root.join("lock"),
             index_log: own.join("queues"),
             checkpoints: own.join("heads"),
-            own,
         }
     }
 }

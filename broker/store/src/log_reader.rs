@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use model::LogOffset;
 use model::record::{Frame, RecordView, check};
-use model::{Checksum, LogOffset};
 use runtime::Tasks;
 
 use crate::Error;
+use crate::guard::Guard;
 use crate::hot_ring::HotRing;
 use crate::publisher::Publisher;
 use crate::segment::Segment;
@@ -27,6 +28,7 @@ pub(crate) struct LogReader {
     ring: Arc<HotRing>,
     publisher: Arc<Publisher>,
     tasks: Tasks,
+    guard: Guard,
 }
 
 impl LogReader {
@@ -35,12 +37,14 @@ impl LogReader {
         ring: Arc<HotRing>,
         publisher: Arc<Publisher>,
         tasks: Tasks,
+        guard: Guard,
     ) -> Self {
         Self {
             segments,
             ring,
             publisher,
             tasks,
+            guard,
         }
     }
 
@@ -81,7 +85,11 @@ impl LogReader {
                 rest = &rest[1..];
                 continue;
             }
-            let count = together(rest);
+            let segment = self
+                .segments
+                .holding(at.0)
+                .ok_or_else(|| self.nothing_at(at))?;
+            let count = together(rest, segment.end());
             let (now, later) = rest.split_at(count);
             rest = later;
             let end = now
@@ -136,7 +144,8 @@ impl LogReader {
 
     fn verified(&self, at: LogOffset, bytes: Bytes, cold: bool) -> Result<Bytes, Error> {
         if cold {
-            let record = check(&bytes, Checksum::Body).map_err(|why| corrupt(at, why))?;
+            let record =
+                check(&bytes, self.guard.required(at.0)).map_err(|why| corrupt(at, why))?;
             same_place(at, &record)?;
             if record.bytes.len() != bytes.len() {
                 return Err(corrupt(at, "the index knows another size"));
@@ -154,8 +163,8 @@ impl LogReader {
     }
 }
 
-/// How many of the records at the front are read with one call.
-fn together(wanted: &[(LogOffset, u32)]) -> usize {
+/// How many of the records at the front are read with one call, given where their segment ends.
+fn together(wanted: &[(LogOffset, u32)], segment_end: u64) -> usize {
     let Some(&(first, size)) = wanted.first() else {
         return 0;
     };
@@ -163,7 +172,7 @@ fn together(wanted: &[(LogOffset, u32)]) -> usize {
     let mut count = 1;
     for (at, size) in &wanted[1..] {
         let next_end = at.0 + u64::from(*size);
-        if at.0 < end || at.0 - end > GAP || next_end - first.0 > WINDOW {
+        if at.0 < end || at.0 - end > GAP || next_end - first.0 > WINDOW || next_end > segment_end {
             break;
         }
         end = next_end;
@@ -205,9 +214,20 @@ mod tests {
     #[test]
     fn neighbours_are_read_together_and_distant_records_apart() {
         let at = |place: u64| (LogOffset(place), 100);
+        let together = |wanted: &[_]| super::together(wanted, 1 << 20);
         assert_eq!(together(&[at(0), at(100), at(250)]), 3);
         assert_eq!(together(&[at(0), at(100 + GAP + 1)]), 1);
         assert_eq!(together(&[at(0), (LogOffset(100), WINDOW as u32)]), 1);
         assert_eq!(together(&[at(500), at(100)]), 1);
+    }
+
+    #[test]
+    fn no_read_goes_on_into_the_next_segment() {
+        let wanted = [
+            (LogOffset(800), 100),
+            (LogOffset(900), 92),
+            (LogOffset(1_000), 100),
+        ];
+        assert_eq!(together(&wanted, 1_000), 2);
     }
 }

@@ -117,7 +117,15 @@ impl Shared {
                 }
                 read.next = entry.next();
             }
-            for (entry, record) in self.fetch(&chosen).await? {
+            let found = match self.fetch(&chosen).await {
+                Err(Error::NoSuchRecord { at, min, .. }) if at < min => {
+                    // Its segment went meanwhile.
+                    read.status = ReadStatus::MessageWasRemoving;
+                    break;
+                }
+                found => found?,
+            };
+            for (entry, record) in found {
                 if view(&record).is_ok_and(|view| wanted_record(&view)) {
                     taken += record.len();
                     read.records.push(record);
@@ -137,19 +145,14 @@ impl Shared {
         Ok(read)
     }
 
-    /// The records of these entries. One that is damaged or gone is left out, and told about.
+    /// The records of these entries. One that is damaged is left out, and told about.
     async fn fetch(&self, entries: &[IndexEntry]) -> Result<Vec<(IndexEntry, Bytes)>, Error> {
         let wanted: Vec<_> = entries
             .iter()
             .map(|entry| (entry.log_offset, entry.size))
             .collect();
         let mut found = Vec::with_capacity(entries.len());
-        let records = match self.reader.several(&wanted).await {
-            Ok(records) => records,
-            // A segment went meanwhile.
-            Err(Error::NoSuchRecord { .. }) => return Ok(found),
-            Err(error) => return Err(error),
-        };
+        let records = self.reader.several(&wanted).await?;
         for (entry, record) in entries.iter().zip(records) {
             match record {
                 Ok(record) => found.push((*entry, record)),

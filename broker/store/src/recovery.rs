@@ -14,12 +14,13 @@ use std::sync::Arc;
 use model::LogOffset;
 use runtime::Disk;
 
-use crate::checkpoint::Saved;
+use crate::checkpoint::{Position, Saved, begin_anew};
+use crate::guard::Guard;
 use crate::key_index::KeyIndex;
 use crate::layout::Layout;
 use crate::queue_index::{IndexLog, QueueIndex};
 use crate::segment::Segment;
-use crate::{Error, Settings};
+use crate::{Error, RecordChecksum, Settings};
 
 use scan::LogEnd;
 pub(crate) use scan::scan;
@@ -64,6 +65,7 @@ pub(crate) struct Recovered {
     pub keys: Arc<KeyIndex>,
     /// Number of the newest checkpoint.
     pub generation: u64,
+    pub guard: Guard,
     pub report: Recovery,
 }
 
@@ -77,7 +79,7 @@ pub(crate) fn recover(
         .exists(&layout.abort)
         .map_err(Error::disk("looking for a crash"))?;
     let mut segments = files::open_segments(disk.as_ref(), layout)?;
-    let (saved, generation) = Saved::load(disk.as_ref(), &layout.checkpoints)?;
+    let (saved, mut generation) = Saved::load(disk.as_ref(), &layout.checkpoints)?;
     let adopted = generation == 0;
     let log_min = segments.first().map_or(0, |segment| segment.start);
     let log_space = segments.last().map_or(log_min, |segment| segment.end());
@@ -92,19 +94,31 @@ pub(crate) fn recover(
         saved => saved.filter(|saved| (log_min..=log_space).contains(&saved.position.replay_from)),
     };
     let known_durable = saved.as_ref().map(|saved| saved.position.durable);
-    let mut indexed = build(disk, layout, settings, &segments, saved.unwrap_or_default())?;
-    if known_durable.is_some_and(|durable| indexed.end.at < durable) {
-        // The heads know records that are gone.
-        indexed = build(disk, layout, settings, &segments, Saved::default())?;
-    }
+    let rebuilt = saved.is_none();
+    let known_guard = saved.as_ref().map(|saved| saved.position.guard);
+    let guard = known_guard.unwrap_or_default();
+    let mut indexed = build(disk, layout, settings, &segments, guard, saved)?;
+    let at = indexed.end.at;
     let durable = match known_durable {
         Some(durable) => durable,
         None if crashed => last_with_data(&segments)?,
         None => log_space,
     };
-    let at = indexed.end.at;
     if at < durable {
-        refuse_if_followed(layout, &segments, &indexed.end, durable)?;
+        refuse_if_followed(layout, &segments, guard, &indexed.end, durable)?;
+    }
+    let lost = known_durable.is_some_and(|durable| at < durable);
+    if lost {
+        // The heads may know records that are gone. No later start may believe them either.
+        generation += 1;
+        let position = Position {
+            replay_from: log_min,
+            durable: at,
+            guard,
+            ..Position::default()
+        };
+        begin_anew(disk.as_ref(), &layout.checkpoints, generation, position)?;
+        indexed = build(disk, layout, settings, &segments, guard, None)?;
     }
     let behind = segments.iter().filter(|segment| segment.start > at).count();
     let doubtful = crashed || adopted || indexed.end.why.is_some() || at < durable || behind > 1;
@@ -119,11 +133,23 @@ pub(crate) fn recover(
     } else {
         None
     };
+    if crashed {
+        for segment in segments.iter().filter(|segment| segment.start < at) {
+            let doing = "making durable what was found";
+            if segment.end() > durable {
+                write_again(segment, durable.max(segment.start), at.min(segment.end()))?;
+            } else if known_durable.is_none() {
+                segment.file.fdatasync().map_err(Error::disk(doing))?;
+            }
+        }
+        disk.fsync_dir(&layout.log)
+            .map_err(Error::disk("making durable what was found"))?;
+    }
     let spare = segments.pop_if(|last| last.start > at);
     indexed.index.raise_minimum(log_min)?;
     let report = Recovery {
         clean: !crashed && cut.is_none(),
-        rebuilt: indexed.rebuilt,
+        rebuilt: rebuilt || lost,
         replayed_from: LogOffset(indexed.from),
         replayed: indexed.replayed,
         end: LogOffset(at),
@@ -137,8 +163,19 @@ pub(crate) fn recover(
         index: indexed.index,
         keys: indexed.keys,
         generation,
+        guard: guard_from_now(settings, guard, at),
         report,
     })
+}
+
+/// Old records keep to what was asked of them; new ones to what the settings ask.
+fn guard_from_now(settings: &Settings, before: Guard, end: u64) -> Guard {
+    match settings.record_checksum {
+        RecordChecksum::Record => Guard {
+            from: before.from.min(LogOffset(end)),
+        },
+        RecordChecksum::Body => Guard::default(),
+    }
 }
 
 /// The indexes, and how far the log they were built from is valid.
@@ -149,7 +186,6 @@ struct Indexed {
     end: LogEnd,
     last_stored: i64,
     replayed: u64,
-    rebuilt: bool,
 }
 
 /// Reads the log behind a checkpoint, all of it without one.
@@ -158,25 +194,22 @@ fn build(
     layout: &Layout,
     settings: &Settings,
     segments: &[Arc<Segment>],
-    saved: Saved,
+    guard: Guard,
+    saved: Option<Saved>,
 ) -> Result<Indexed, Error> {
-    let rebuilt = saved.heads.is_empty();
     let log_min = segments.first().map_or(0, |segment| segment.start);
-    let from = if rebuilt {
-        log_min
-    } else {
-        saved.position.replay_from
-    };
-    if rebuilt {
-        // A later start must not believe heads that know nothing of what is built now.
-        forget(disk.as_ref(), layout)?;
-    }
-    let index_end = if rebuilt { 0 } else { saved.position.index_end };
+    let from = saved
+        .as_ref()
+        .map_or(log_min, |saved| saved.position.replay_from);
+    let saved = saved.unwrap_or_default();
+    let index_end = saved.position.index_end;
     let index_log = IndexLog::open(disk.clone(), layout.index_log.clone(), index_end)?;
     let index = Arc::new(QueueIndex::new(index_log, saved.heads));
     let keys = Arc::new(KeyIndex::default());
     let mut replay = replay::Replay::new(settings, &index, &keys, saved.position.last_stored);
-    let end = scan(segments, from, u64::MAX, |record| replay.record(record))?;
+    let end = scan(segments, guard, from, u64::MAX, |record| {
+        replay.record(record)
+    })?;
     let (last_stored, replayed) = (replay.last_stored, replay.records);
     Ok(Indexed {
         index,
@@ -185,21 +218,7 @@ fn build(
         end,
         last_stored,
         replayed,
-        rebuilt,
     })
-}
-
-fn forget(disk: &dyn Disk, layout: &Layout) -> Result<(), Error> {
-    let doing = "dropping an unusable checkpoint";
-    if disk
-        .exists(&layout.checkpoints)
-        .map_err(Error::disk(doing))?
-    {
-        disk.remove_dir_all(&layout.checkpoints)
-            .map_err(Error::disk(doing))?;
-        disk.fsync_dir(&layout.own).map_err(Error::disk(doing))?;
-    }
-    Ok(())
 }
 
 /// Where the last segment begins that holds anything: without a checkpoint, what lies before
@@ -216,10 +235,11 @@ fn last_with_data(segments: &[Arc<Segment>]) -> Result<u64, Error> {
 fn refuse_if_followed(
     layout: &Layout,
     segments: &[Arc<Segment>],
+    guard: Guard,
     end: &LogEnd,
     durable: u64,
 ) -> Result<(), Error> {
-    let Some(valid) = scan::find_valid(segments, end.at + 1, durable)? else {
+    let Some(valid) = scan::find_valid(segments, guard, end.at + 1, durable)? else {
         return Ok(());
     };
     let file = segments.iter().find(|segment| segment.end() > end.at);
@@ -233,6 +253,27 @@ fn refuse_if_followed(
         end.why.as_deref().unwrap_or("nothing is written there"),
     );
     Err(files::refused(layout, why))
+}
+
+/// Makes durable what was found. Its bytes may have been in the kernel only, and if a flush had
+/// failed, the kernel may take them for clean: so they are written once more.
+fn write_again(segment: &Segment, from: u64, until: u64) -> Result<(), Error> {
+    let doing = "making durable what was found";
+    let mut at = from;
+    let mut bytes = Vec::new();
+    while at < until {
+        bytes.resize((until - at).min(1 << 20) as usize, 0);
+        segment
+            .file
+            .read_exact_at(&mut bytes, at - segment.start)
+            .map_err(Error::disk(doing))?;
+        segment
+            .file
+            .write_all_at(&bytes, at - segment.start)
+            .map_err(Error::disk(doing))?;
+        at += bytes.len() as u64;
+    }
+    segment.file.fdatasync().map_err(Error::disk(doing))
 }
 
 /// Makes everything behind the end as if it had never been written.

@@ -41,7 +41,9 @@ pub(crate) struct Segments {
 enum Spare {
     None,
     /// A job is to make it, and has not begun.
-    Ordered,
+    Ordered {
+        start: u64,
+    },
     /// Somebody makes it; `wanted` asks for it to come to an end.
     Preparing {
         wanted: bool,
@@ -115,28 +117,29 @@ impl Segments {
         if !matches!(*spare, Spare::None) {
             return;
         }
-        *spare = Spare::Ordered;
+        *spare = Spare::Ordered { start: last.end() };
         drop(spare);
-        let (segments, start) = (self.clone(), last.end());
+        let segments = self.clone();
         // The job tells through `spare` how it ended.
         drop(self.tasks.blocking("next segment", move || {
-            if !segments.begin_ordered() {
+            let Some(start) = segments.begin_ordered() else {
                 return;
-            }
+            };
             let made = segments.make(start, true);
             // Whoever needs the segment asks for it and hears why there is none.
             let _ = segments.settle(made);
         }));
     }
 
-    /// False if whoever needed the segment has made it meanwhile.
-    fn begin_ordered(&self) -> bool {
+    /// Where the segment begins that is to be made; `None` if whoever needed it has made it
+    /// meanwhile.
+    fn begin_ordered(&self) -> Option<u64> {
         let mut spare = self.spare.lock();
-        let ordered = matches!(*spare, Spare::Ordered);
-        if ordered {
-            *spare = Spare::Preparing { wanted: false };
-        }
-        ordered
+        let Spare::Ordered { start } = *spare else {
+            return None;
+        };
+        *spare = Spare::Preparing { wanted: false };
+        Some(start)
     }
 
     /// The segment after `last`, which is full. May wait for the disk.
@@ -168,7 +171,7 @@ impl Segments {
                 Spare::Failed { at, space } if self.clock.now() < *at + RETRY_AFTER => {
                     return Err(self.full(*space));
                 }
-                Spare::None | Spare::Ordered | Spare::Failed { .. } => {
+                Spare::None | Spare::Ordered { .. } | Spare::Failed { .. } => {
                     *spare = Spare::Preparing { wanted: true };
                     drop(spare);
                     let made = self.make(start, false);

@@ -10,6 +10,8 @@ pub struct Settings {
     pub segment_bytes: u64,
     /// When an append is acknowledged. RocketMQ: `flushDiskType`.
     pub flush: Flush,
+    /// What guards the records written from now on.
+    pub record_checksum: RecordChecksum,
     /// Longest time written bytes stay out of reach of an `fdatasync` in asynchronous mode.
     /// RocketMQ: `flushIntervalCommitLog`.
     pub flush_interval_ms: u64,
@@ -42,6 +44,17 @@ pub enum Flush {
     Sync,
 }
 
+/// What a record carries against damage. RocketMQ: `enabledAppendPropCRC`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecordChecksum {
+    /// A checksum of its body and one of all of it. Records without are refused.
+    #[default]
+    Record,
+    /// A checksum of its body: RocketMQ's plain form. A torn property may pass unnoticed.
+    Body,
+}
+
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
@@ -51,6 +64,7 @@ impl Default for Settings {
         Self {
             segment_bytes: 1 << 30,
             flush: Flush::Async,
+            record_checksum: RecordChecksum::Record,
             flush_interval_ms: 500,
             checkpoint_interval_ms: 2_000,
             hot_bytes: 64 << 20,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::record::{RecordView, Unplaced, view};
-use model::{IndexKey, LogOffset, QueueId, QueueOffset, Timestamp, Topic, index_keys};
+use model::{Checksum, IndexKey, LogOffset, QueueId, QueueOffset, Timestamp, Topic, index_keys};
 use parking_lot::Mutex;
 use runtime::{Clock, Disk, DiskLock, Tasks};
 
@@ -14,6 +14,7 @@ use crate::appender::{Appender, Collaborators};
 use crate::checkpoint::Checkpoints;
 use crate::dispatch::TOMBSTONES;
 use crate::flusher::Flusher;
+use crate::guard::Guard;
 use crate::health::Health;
 use crate::hot_ring::HotRing;
 use crate::key_index::KeyIndex;
@@ -28,7 +29,7 @@ use crate::segments::Segments;
 use crate::stats::Counters;
 use crate::time_search::Boundary;
 use crate::watermark::Watermark;
-use crate::{Appended, Arrivals, Error, IndexEntry, Settings, Stats};
+use crate::{Appended, Arrivals, Error, IndexEntry, RecordChecksum, Settings, Stats};
 
 /// Time between two looks at the disk and at what may be deleted.
 const CLEAN_INTERVAL: Duration = Duration::from_secs(10);
@@ -60,6 +61,7 @@ pub(crate) struct Shared {
     pub reader: LogReader,
     pub checkpoints: Checkpoints,
     pub stats: Counters,
+    pub guard: Guard,
     /// Held until the store is closed.
     lock: Mutex<Option<DiskLock>>,
 }
@@ -94,6 +96,10 @@ impl MessageStore {
             .map_err(Error::disk("marking the store as open"))?;
         let report = recovered.report.clone();
         let store = Self::assemble(layout, settings, disk, clock, tasks, recovered, lock)?;
+        if report.rebuilt {
+            // From now on it is known up to where the log is durable.
+            store.shared.checkpoints.save()?;
+        }
         store.start(LogOffset(report.replayed_from.0));
         Ok((store, report))
     }
@@ -140,6 +146,7 @@ impl MessageStore {
             ring.clone(),
             publisher.clone(),
             tasks.clone(),
+            recovered.guard,
         );
         let checkpoints = Checkpoints::new(
             disk.clone(),
@@ -147,6 +154,7 @@ impl MessageStore {
             index.clone(),
             publisher.clone(),
             flusher.clone(),
+            recovered.guard,
             recovered.generation,
         );
         let with = Collaborators {
@@ -158,6 +166,7 @@ impl MessageStore {
             publisher: publisher.clone(),
             flusher: flusher.clone(),
             health: health.clone(),
+            guard: recovered.guard,
         };
         let appender = Appender::new(with, active, end, last_stored);
         let shared = Arc::new(Shared {
@@ -176,6 +185,7 @@ impl MessageStore {
             reader,
             checkpoints,
             stats: Counters::default(),
+            guard: recovered.guard,
             lock: Mutex::new(Some(lock)),
         });
         Ok(Self { shared, appender })
@@ -387,6 +397,14 @@ impl MessageStore {
         self.shared.publisher.advance();
     }
 
+    /// How records for this store are encoded; others are refused.
+    pub fn checksum(&self) -> Checksum {
+        match self.shared.settings.record_checksum {
+            RecordChecksum::Record => Checksum::Record,
+            RecordChecksum::Body => Checksum::Body,
+        }
+    }
+
     /// Resolves once everything appended so far survives a loss of power.
     pub async fn flush(&self) -> Result<(), Error> {
         self.shared
@@ -469,6 +487,7 @@ impl MessageStore {
             let mut older = Vec::new();
             let read = scan(
                 &segments,
+                shared.guard,
                 shared.segments.min(),
                 replayed_from.0,
                 |record| {

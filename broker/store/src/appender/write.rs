@@ -40,14 +40,6 @@ struct Slot {
     shown: bool,
 }
 
-impl Reserved {
-    fn undo(self) {
-        for (head, next) in self.taken.into_iter().rev() {
-            head.give_back(next);
-        }
-    }
-}
-
 impl Shared {
     /// Writes all requests. Returns how many bytes went to the log.
     pub(super) fn write(
@@ -62,7 +54,17 @@ impl Shared {
             let reply = request.reply.take();
             let (waits, deletes) = (request.waits, request.deletes.take());
             match self.fit(tail, &mut batch, request, own) {
-                Ok(reserved) => self.place(tail, &mut batch, reserved, (waits, reply)),
+                Ok(reserved) => match self.place(tail, &mut batch, reserved) {
+                    Ok((appended, end)) => {
+                        batch.answers.push(Answer {
+                            appended,
+                            end,
+                            waits,
+                            reply,
+                        });
+                    }
+                    Err(error) => answer(reply, Err(error), own),
+                },
                 Err(error) => answer(reply, Err(error), own),
             }
             if batch.bytes >= BATCH_BYTES || deletes.is_some() {
@@ -107,7 +109,7 @@ impl Shared {
         match rolled {
             Ok(()) => Ok(reserved),
             Err(error) => {
-                reserved.undo();
+                give_back(reserved.taken);
                 Err(error)
             }
         }
@@ -135,7 +137,7 @@ impl Shared {
                     reserved.members.push(slot);
                 }
                 Err(error) => {
-                    reserved.undo();
+                    give_back(reserved.taken);
                     return Err(error);
                 }
             }
@@ -143,14 +145,14 @@ impl Shared {
         Ok(reserved)
     }
 
-    /// Puts the records into the batch, right behind what is there.
+    /// Puts the records into the batch, right behind what is there. Returns where they went and
+    /// where the last of them ends.
     fn place(
         &self,
         tail: &mut Tail,
         batch: &mut Batch,
         reserved: Reserved,
-        (waits, reply): (bool, Option<tokio::sync::oneshot::Sender<Outcome>>),
-    ) {
+    ) -> Result<(SmallVec<[Appended; 1]>, u64), Error> {
         tail.last_stored = tail.last_stored.max(self.clock.wall());
         let stored = tail.last_stored;
         let start = tail.position + batch.bytes;
@@ -189,11 +191,13 @@ impl Shared {
                 slot.shown,
                 slot.keys,
             ));
-            placed.push(slot.record.place(
-                QueueOffset(queue_offset),
-                LogOffset(at),
-                Timestamp(stored),
-            ));
+            let place = (QueueOffset(queue_offset), LogOffset(at), Timestamp(stored));
+            let record = slot.record.place(place.0, place.1, place.2);
+            if let Err(error) = self.guard.admit(&record, at) {
+                give_back(reserved.taken);
+                return Err(error.into());
+            }
+            placed.push(record);
             at += u64::from(size);
         }
         if let Some((head, offset)) = reserved.group {
@@ -217,12 +221,7 @@ impl Shared {
         }
         batch.taken.extend(reserved.taken);
         batch.staged.push(Staged { end: at, records });
-        batch.answers.push(Answer {
-            appended,
-            end: at,
-            waits,
-            reply,
-        });
+        Ok((appended, at))
     }
 
     /// Writes the batch, makes it readable, and answers.
@@ -343,6 +342,13 @@ fn answer(
         // Whoever asked may have gone.
         Some(reply) => drop(reply.send(Outcome::Done(result))),
         None => *own = Some(result),
+    }
+}
+
+/// Offsets of records that are not written are given out again.
+fn give_back(taken: Vec<(Arc<Head>, u64)>) {
+    for (head, next) in taken.into_iter().rev() {
+        head.give_back(next);
     }
 }
 

@@ -9,9 +9,10 @@
 
 use std::sync::Arc;
 
-use model::{QueueId, Topic};
+use model::{LogOffset, QueueId, Topic};
 
 use super::Position;
+use crate::guard::Guard;
 use crate::queue_index::{Fields, Head, INLINE_ENTRIES, IndexLog, Link, Run, Spine, State, Unit};
 
 pub(super) fn write_position(into: &mut Vec<u8>, kind: u8, position: Position) {
@@ -21,8 +22,15 @@ pub(super) fn write_position(into: &mut Vec<u8>, kind: u8, position: Position) {
         durable,
         index_end,
         last_stored,
+        guard,
     } = position;
-    for field in [replay_from, durable, index_end, last_stored as u64] {
+    for field in [
+        replay_from,
+        durable,
+        index_end,
+        last_stored as u64,
+        guard.from.0,
+    ] {
         into.extend_from_slice(&field.to_be_bytes());
     }
 }
@@ -34,6 +42,9 @@ pub(super) fn read_position(fields: &mut Fields<'_>) -> Option<(u8, Position)> {
         durable: fields.u64()?,
         index_end: fields.u64()?,
         last_stored: fields.u64()? as i64,
+        guard: Guard {
+            from: LogOffset(fields.u64()?),
+        },
     };
     Some((kind, position))
 }

@@ -5,6 +5,7 @@
 //! crash, so nothing here is ever repaired.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,6 +38,8 @@ struct State {
     /// Bytes from `buffer_start` to the end of the index log.
     buffer: Vec<u8>,
     buffer_start: u64,
+    /// A sync failed: what the disk holds is unknown, whatever a later one says.
+    failed: bool,
 }
 
 struct IndexFile {
@@ -94,6 +97,7 @@ impl IndexLog {
             files,
             buffer: Vec::new(),
             buffer_start: end,
+            failed: false,
         };
         Ok(Self {
             disk,
@@ -129,10 +133,16 @@ impl IndexLog {
         position
     }
 
-    /// Writes everything and makes it durable. Returns the end of the index log.
+    /// Writes everything and makes it durable. Returns the end of the index log. Once this has
+    /// failed to sync it fails until the store is opened again.
     pub(crate) fn sync(&self, log_end: u64) -> Result<u64, Error> {
         let (end, dirty) = {
             let mut state = self.state.lock();
+            if state.failed {
+                return Err(Error::disk("syncing the queue index")(
+                    io::ErrorKind::Other.into(),
+                ));
+            }
             self.write_out(&mut state, log_end)?;
             let dirty: Vec<Arc<dyn File>> = state
                 .files
@@ -142,8 +152,10 @@ impl IndexLog {
             (state.end(), dirty)
         };
         for file in &dirty {
-            file.fdatasync()
-                .map_err(Error::disk("syncing the queue index"))?;
+            if let Err(error) = file.fdatasync() {
+                self.state.lock().failed = true;
+                return Err(Error::disk("syncing the queue index")(error));
+            }
         }
         Ok(end)
     }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use model::Checksum;
 use model::record::{Frame, GroupRecord, RecordView, check};
 
 use crate::Error;
+use crate::guard::Guard;
 use crate::segment::Segment;
 
 /// Bytes read from a segment at a time.
@@ -25,6 +25,7 @@ pub(crate) struct LogEnd {
 /// log ends, up to the first that begins at or behind `until`. A group of which a part is missing counts as invalid from its first byte on.
 pub(crate) fn scan(
     segments: &[Arc<Segment>],
+    guard: Guard,
     from: u64,
     until: u64,
     mut each: impl FnMut(&RecordView<'_>),
@@ -37,10 +38,11 @@ pub(crate) fn scan(
             if at >= until {
                 return Ok(LogEnd { at, why: None });
             }
-            match step(&mut window, at)? {
+            match step(&mut window, guard, at)? {
                 Step::Record(size) => {
                     let bytes = window.bytes(at, size)?;
-                    let record = check(bytes, Checksum::Body).map_err(|why| corrupt(at, why))?;
+                    let record =
+                        check(bytes, guard.required(at)).map_err(|why| corrupt(at, why))?;
                     each(&record);
                     at += u64::from(size);
                 }
@@ -56,6 +58,7 @@ pub(crate) fn scan(
 /// The first valid record that begins in a range, wherever it may begin.
 pub(crate) fn find_valid(
     segments: &[Arc<Segment>],
+    guard: Guard,
     from: u64,
     until: u64,
 ) -> Result<Option<u64>, Error> {
@@ -67,7 +70,7 @@ pub(crate) fn find_valid(
         while at < end {
             let candidate = window.next_magic(at, end)?;
             let Some(candidate) = candidate else { break };
-            if let Step::Record(_) = step(&mut window, candidate)? {
+            if let Step::Record(_) = step(&mut window, guard, candidate)? {
                 return Ok(Some(candidate));
             }
             at = candidate + 1;
@@ -100,7 +103,7 @@ enum Step {
 }
 
 /// What lies at `at`. A group is looked at whole.
-fn step(window: &mut Window<'_>, at: u64) -> Result<Step, Error> {
+fn step(window: &mut Window<'_>, guard: Guard, at: u64) -> Result<Step, Error> {
     let left = window.segment.end() - at;
     if left < FRAME {
         return Ok(Step::Invalid(
@@ -138,7 +141,7 @@ fn step(window: &mut Window<'_>, at: u64) -> Result<Step, Error> {
         )));
     }
     let group = {
-        let record = match check(window.bytes(at, size)?, Checksum::Body) {
+        let record = match check(window.bytes(at, size)?, guard.required(at)) {
             Ok(record) => record,
             Err(why) => return Ok(Step::Invalid(why.to_string())),
         };
