@@ -261,7 +261,9 @@ impl Broker {
         match RequestCode(request.header.code) {
             RequestCode::SEND_MESSAGE
             | RequestCode::SEND_MESSAGE_V2
-            | RequestCode::SEND_BATCH_MESSAGE => self.sends().send(request, channel.peer()).await,
+            | RequestCode::SEND_BATCH_MESSAGE => {
+                Ok(self.sends().send(request, channel.peer()).await)
+            }
             RequestCode::PULL_MESSAGE | RequestCode::LITE_PULL_MESSAGE => {
                 self.reads().pull(request).await
             }

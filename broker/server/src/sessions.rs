@@ -135,8 +135,12 @@ impl Sessions {
         changed
     }
 
-    /// Whether a heartbeat's fingerprint differs from the one its groups last sent.
+    /// Whether a heartbeat's fingerprint differs from the one its groups last sent. A client
+    /// that sends none always hears yes.
     pub fn subscription_changed(&self, data: &HeartbeatData) -> bool {
+        if data.heartbeat_fingerprint == 0 {
+            return true;
+        }
         let groups = self.groups.lock();
         data.consumer_data_set.iter().any(|consumer| {
             groups

@@ -205,7 +205,10 @@ impl Names<'_> {
 
     fn data_version(&self, request: &Frame) -> Result<Reply, Refusal> {
         let header = BrokerNamed::read_fields(&request.header.ext)?;
-        let asked: body::DataVersion = body::decode(&request.body)?;
+        let asked = match request.body.is_empty() {
+            true => None,
+            false => Some(version(&body::decode(&request.body)?)),
+        };
         let known = self.routes.heartbeat(&address(
             header.cluster,
             header.broker,
@@ -213,7 +216,7 @@ impl Names<'_> {
             header.address,
         )?);
         let reply = Reply::success().header(&DataVersionReply {
-            changed: known != Some(version(&asked)),
+            changed: known.is_none() || known != asked,
         });
         Ok(match known {
             Some(known) => {

@@ -40,12 +40,13 @@ impl Offsets<'_> {
         not_found("Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first")
     }
 
-    /// Whether the queue's first message is still in memory, or there is none.
+    /// Whether the queue's first message is still in memory. An empty queue has none: its new
+    /// groups begin where their client says.
     async fn head_is_hot(&self, queue: &QueueId) -> Result<bool, Refusal> {
         let head = self.store.entries(queue, QueueOffset(0), 1).await?;
         Ok(head
             .first()
-            .is_none_or(|entry| self.store.is_hot(entry.log_offset)))
+            .is_some_and(|entry| self.store.is_hot(entry.log_offset)))
     }
 
     /// Answers 15.

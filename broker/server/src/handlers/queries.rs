@@ -105,6 +105,10 @@ impl Queries<'_> {
         let subscription = header
             .group
             .and_then(|group| self.sessions.subscription(group, header.topic)?.1);
+        reply.filter_data = header.group.map(|group| match &subscription {
+            Some(_) => "null".to_owned(),
+            None => format!("{group}@{} is not online!", header.topic),
+        });
         let filter: Option<Filter> = subscription
             .as_ref()
             .and_then(|subscription| subscription.filter.clone().ok());

@@ -9,12 +9,12 @@ use model::{
     ConsumerGroup, LogOffset, Message, MessageId, Properties, SysFlag, Timestamp, Topic, batch,
     properties,
 };
-use protocol::headers::{SendBack, SendMessage, SendReply};
+use protocol::headers::{SendBack, SendMessage, SendRefused, SendReply};
 use protocol::{Frame, ReadFields, Reply, RequestCode, ResponseCode, Version};
 use store::Appended;
 
 use super::Identity;
-use crate::respond::Refusal;
+use crate::respond::{Refusal, reply};
 use crate::statistics::Statistics;
 
 /// What a send needs of the broker.
@@ -31,7 +31,17 @@ const REGION: &str = "DefaultRegion";
 
 impl Sends<'_> {
     /// Answers 10, 310 and 320: the message is stored, or the producer learns why not.
-    pub async fn send(&self, request: &Frame, peer: SocketAddr) -> Result<Reply, Refusal> {
+    pub async fn send(&self, request: &Frame, peer: SocketAddr) -> Reply {
+        match self.store(request, peer).await {
+            Ok(receipt) => receipt,
+            Err(why) => reply(Err(why)).header(&SendRefused {
+                trace: Some(true),
+                region: Some(REGION),
+            }),
+        }
+    }
+
+    async fn store(&self, request: &Frame, peer: SocketAddr) -> Result<Reply, Refusal> {
         let header = SendMessage::read_fields(&request.header.ext)?;
         let topic = Topic::parse(header.topic)?;
         if topic.refuses_sends() {
@@ -170,6 +180,9 @@ impl Sends<'_> {
             return Ok(config);
         }
         if topic.is_retry() {
+            if let Some(group) = topic.group() {
+                self.identity.group(&group)?;
+            }
             return Ok(self
                 .topics
                 .get_or_create(topic, || TopicConfig::with_queues(1))?);
