@@ -51,6 +51,8 @@ pub struct DirEntry {
 /// Bytes on the file system that holds a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
+    /// What is used and what is available. What the file system keeps back from us counts for
+    /// nothing, as in `df`: a disk of which much is reserved is not a full disk.
     pub total: u64,
     /// What an unprivileged process may still use.
     pub available: u64,

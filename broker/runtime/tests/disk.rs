@@ -263,3 +263,24 @@ fn there_is_space_where_files_are() {
         assert!(disk.space(&root.join("none")).is_err());
     });
 }
+
+#[test]
+fn space_is_counted_as_df_counts_it() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let columns = ["-B1", "--output=used,avail"];
+    let df = std::process::Command::new("df")
+        .args(columns)
+        .arg(directory.path())
+        .output()
+        .expect("df is there");
+    let said = String::from_utf8(df.stdout).expect("df writes text");
+    let numbers = said.split_whitespace();
+    let total: u64 = numbers.filter_map(|word| word.parse::<u64>().ok()).sum();
+    let space = RealDisk::new().space(directory.path()).unwrap();
+    // Others write to the same disk meanwhile, which moves bytes from one side to the other.
+    let slack = total / 1_000;
+    assert!(
+        space.total.abs_diff(total) <= slack,
+        "df: {said}; we: {space:?}"
+    );
+}

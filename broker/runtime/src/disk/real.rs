@@ -115,8 +115,9 @@ impl Disk for RealDisk {
 
     fn space(&self, path: &Path) -> io::Result<Space> {
         let found = retry_on_intr(|| rustix::fs::statvfs(at(path)))?;
+        let used = found.f_blocks.saturating_sub(found.f_bfree);
         Ok(Space {
-            total: found.f_blocks * found.f_frsize,
+            total: (used + found.f_bavail) * found.f_frsize,
             available: found.f_bavail * found.f_frsize,
         })
     }
