@@ -8,7 +8,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use dataflow::{Dataflow, Expression, Node, NodeId, NodeKind, StateBound, Traits, Tumble, Window};
 use datafusion::{
     common::{
-        Column, DFSchema,
+        Column, DFSchema, DataFusionError,
         tree_node::{Transformed, TreeNode},
     },
     logical_expr::{Distinct, Expr, LogicalPlan, Projection, Union},
@@ -150,11 +150,17 @@ impl Builder<'_> {
         projection: &Projection,
         emission: Option<Emission>,
     ) -> Result<Relation, Error> {
-        let input = self.relation(&projection.input, emission)?;
-        let positions = projection
-            .expr
+        let Merged {
+            outputs,
+            below,
+            emission,
+        } = Merged::of(projection, emission)
+            .map_err(|error| crate::query::planning_error(&error, self.place))?;
+        let input = self.relation(below, emission)?;
+        let columns = below.schema();
+        let positions = outputs
             .iter()
-            .map(|expression| self.position(expression, projection.input.schema(), &input));
+            .map(|output| self.position(output, columns, &input));
         if let Some(columns) = positions.collect::<Option<Vec<usize>>>() {
             return Ok(Relation {
                 node: input.node,
@@ -162,15 +168,24 @@ impl Builder<'_> {
             });
         }
         let mut expressions = Vec::new();
-        for (expression, field) in projection.expr.iter().zip(projection.schema.fields()) {
-            expressions.push(self.typed(expression, projection.input.schema(), &input, field)?);
-        }
-        let names = projection.schema.iter().map(|(qualifier, field)| {
-            (
-                field.name().as_str(),
+        let mut names = Vec::new();
+        for (output, (qualifier, field)) in outputs.iter().zip(projection.schema.iter()) {
+            let expression = self.typed(output, columns, &input, field)?;
+            // A name that the SQL planner made up changes with its versions; ours does not.
+            let name = match self.position(output, columns, &input) {
+                _ if canonical::is_plain(field.name()) => field.name().clone(),
+                Some(column) => self.node(input.node).schema.field(column).name().clone(),
+                None => expression.sql.clone(),
+            };
+            names.push((
+                name,
                 qualifier.map(|qualifier| qualifier.table().to_owned()),
-            )
-        });
+            ));
+            expressions.push(expression);
+        }
+        let names = names
+            .iter()
+            .map(|(name, qualifier)| (name.as_str(), qualifier.clone()));
         let fields = unique_fields(names, projection.schema.fields().iter().map(Arc::as_ref));
         Ok(self.project(expressions, fields, &input))
     }
@@ -428,6 +443,74 @@ impl Builder<'_> {
 
     fn node(&self, id: NodeId) -> &Node {
         self.dataflow.node(id)
+    }
+}
+
+/// A projection's expressions over the first step below it that is no projection, where the
+/// ones between only rename and reorder, or compute what is used once.
+struct Merged<'a> {
+    outputs: Vec<Expr>,
+    below: &'a LogicalPlan,
+    emission: Option<Emission>,
+}
+
+impl<'a> Merged<'a> {
+    fn of(projection: &'a Projection, emission: Option<Emission>) -> Result<Self, DataFusionError> {
+        let mut merged = Self {
+            outputs: projection.expr.clone(),
+            below: &projection.input,
+            emission,
+        };
+        while merged.with_next()? {}
+        Ok(merged)
+    }
+
+    /// Takes in one more projection, if there is one that can be.
+    fn with_next(&mut self) -> Result<bool, DataFusionError> {
+        let (mut inner, mut emission) = (self.below, self.emission);
+        let inner = loop {
+            inner = match inner {
+                LogicalPlan::SubqueryAlias(alias) => &alias.input,
+                LogicalPlan::Extension(extension) => {
+                    match extension.node.as_any().downcast_ref::<EmitNode>() {
+                        Some(emit) => {
+                            emission = Some(emit.emission);
+                            &emit.input
+                        }
+                        None => return Ok(false),
+                    }
+                }
+                LogicalPlan::Projection(projection) => break projection,
+                _ => return Ok(false),
+            }
+        };
+        let mut used = BTreeSet::new();
+        let mut moved = Vec::new();
+        for output in &self.outputs {
+            let Some(column) = plain_column(output) else {
+                return Ok(false);
+            };
+            let position = self.below.schema().index_of_column(column)?;
+            let source = &inner.expr[position];
+            if plain_column(source).is_none() && !used.insert(position) {
+                return Ok(false);
+            }
+            moved.push(source.clone());
+        }
+        *self = Self {
+            outputs: moved,
+            below: &inner.input,
+            emission,
+        };
+        Ok(true)
+    }
+}
+
+fn plain_column(expression: &Expr) -> Option<&Column> {
+    match expression {
+        Expr::Alias(alias) => plain_column(&alias.expr),
+        Expr::Column(column) => Some(column),
+        _ => None,
     }
 }
 

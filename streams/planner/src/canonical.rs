@@ -122,13 +122,16 @@ fn all(expressions: &[Expr]) -> Result<String, String> {
 
 /// A column's name, quoted unless it is a plain word.
 pub(crate) fn name(name: &str) -> String {
-    let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if plain {
-        name.to_owned()
-    } else {
-        format!("`{}`", name.replace('`', "``"))
+    match is_plain(name) {
+        true => name.to_owned(),
+        false => format!("`{}`", name.replace('`', "``")),
     }
+}
+
+/// Whether a name needs no quotes.
+pub(crate) fn is_plain(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn operator(operator: Operator) -> Result<&'static str, String> {

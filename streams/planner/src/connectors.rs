@@ -65,6 +65,22 @@ pub struct OptionSpec {
     pub required: bool,
 }
 
+impl ConnectorSpec {
+    fn abilities(&self) -> String {
+        let abilities = [
+            (self.source, "be read"),
+            (self.sink, "be written"),
+            (self.lookup, "be looked up in a join"),
+        ];
+        let can: Vec<&str> = abilities
+            .into_iter()
+            .filter(|(can, _)| *can)
+            .map(|(_, what)| what)
+            .collect();
+        can.join(" and ")
+    }
+}
+
 impl OptionSpec {
     pub fn optional(key: &str, aliases: &[&str]) -> Self {
         Self {
@@ -98,8 +114,6 @@ impl Default for Connectors {
             has_format: true,
             place: Some("path"),
             lookup: true,
-            sink: true,
-            source: true,
             ..ConnectorSpec::default()
         };
         connectors.add("file", file.clone());
@@ -110,14 +124,7 @@ impl Default for Connectors {
             sink: true,
             ..ConnectorSpec::default()
         };
-        connectors.add("blackhole", discard.clone());
-        connectors.add(
-            "print",
-            ConnectorSpec {
-                options: vec![OptionSpec::optional("print-identifier", &[])],
-                ..discard
-            },
-        );
+        connectors.add("blackhole", discard);
         connectors
     }
 }
@@ -139,13 +146,6 @@ fn rocketmq() -> ConnectorSpec {
                 &["rocketmq.source.startup.offset.timestamp"],
             ),
             optional("startTimeMs", &[]),
-            optional(
-                "startMessageOffset",
-                &["rocketmq.source.startup.offset.specific"],
-            ),
-            optional("keyColumns", &["rocketmq.sink.key.columns"]),
-            optional("accessKey", &["rocketmq.client.accessKey"]),
-            optional("secretKey", &["rocketmq.client.secretKey"]),
         ],
         has_format: true,
         metadata: vec![
@@ -260,6 +260,16 @@ impl Connectors {
             .and_then(|key| options.get(key).map(|value| format!(" {key} {value}")));
         let place = format!("{}{}", name.text, value.unwrap_or_default());
         Ok(Checked { options, place })
+    }
+
+    /// What tables of a connector can do, for whoever asked for something else.
+    pub(crate) fn abilities(&self, name: &str) -> String {
+        let spec = self
+            .0
+            .get(name)
+            .map(ConnectorSpec::abilities)
+            .unwrap_or_default();
+        format!("a table of connector '{name}' can {spec}")
     }
 
     fn listed(&self) -> String {

@@ -65,10 +65,10 @@ pub(crate) fn fit(
                 "sql.sink.columns",
                 place,
                 format!(
-                    "the query has {} columns, table {} takes {}",
-                    given.len(),
+                    "table {} takes {} columns, not {}",
                     table.name,
-                    targets.len()
+                    targets.len(),
+                    given.len()
                 ),
             )
             .why(format!(
@@ -110,11 +110,7 @@ pub(crate) fn fit(
                         flink_type(field.data_type())
                     ),
                 )
-                .hint(format!(
-                    "CAST({} AS {})",
-                    field.name(),
-                    flink_type(&wanted.data_type)
-                )),
+                .hint(format!("CAST(… AS {})", flink_type(&wanted.data_type))),
             );
             continue;
         }

@@ -14,6 +14,7 @@ mod catalog;
 mod connectors;
 mod cursor;
 mod declare;
+mod depth;
 mod dialect;
 mod error;
 mod explain;

@@ -1,13 +1,16 @@
 //! Finds the valid word that was probably meant.
 
 /// The candidate with the fewest edits from `written`, case aside, if few enough that it was
-/// probably meant: a third of the word's length.
+/// probably meant: a third of the word's length, none in the shortest words.
 pub(crate) fn nearest<'a>(
     written: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
     let wanted = written.to_lowercase();
-    let limit = (wanted.chars().count() / 3).max(1);
+    let limit = match wanted.chars().count() {
+        0..=2 => 0,
+        length => (length / 3).max(1),
+    };
     let ranked = candidates
         .into_iter()
         .map(|candidate| (distance(&wanted, &candidate.to_lowercase()), candidate));

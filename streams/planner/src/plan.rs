@@ -11,6 +11,7 @@ use crate::{
     connectors::Connectors,
     cursor::Name,
     declare,
+    depth::is_too_large,
     error::{Error, Errors, Place},
     functions::{FunctionLoader, Functions, NoFunctions, user_function},
     insert,
@@ -229,6 +230,17 @@ impl<'a> Planning<'a> {
         let planned = self
             .unoptimized(text)
             .and_then(|plan| rename(plan, &columns, &name, place));
+        let planned = planned.and_then(|plan| match is_too_large(&plan) {
+            true => Err(vec![Error::new(
+                "sql.depth",
+                name.place,
+                format!(
+                    "view {} reads too many views and tables through one another",
+                    name.text
+                ),
+            )]),
+            false => Ok(plan),
+        });
         let plan = self.or_broken(&name, planned)?;
         self.catalog.views.insert(name.text.clone(), View { plan });
         if materialized {

@@ -170,6 +170,12 @@ fn looks_up(plan: &LogicalPlan, table: &str) -> bool {
 
 /// One of the SQL planner's errors in our form, at the place it names, else at `start`.
 pub(crate) fn planning_error(error: &DataFusionError, start: Place) -> Error {
+    let root = error.find_root();
+    if let DataFusionError::External(external) = root
+        && let Some(own) = external.downcast_ref::<Error>()
+    {
+        return own.clone();
+    }
     let diagnostic = error.diagnostic();
     let spanned = |span: datafusion::common::Span| Place {
         line: span.start.line,
@@ -183,7 +189,6 @@ pub(crate) fn planning_error(error: &DataFusionError, start: Place) -> Error {
     let mut at = diagnostic
         .and_then(|diagnostic| diagnostic.span)
         .map_or(start, spanned);
-    let root = error.find_root();
     if let DataFusionError::SchemaError(schema_error, _) = root {
         match schema_error.as_ref() {
             SchemaError::FieldNotFound {

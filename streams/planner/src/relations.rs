@@ -2,26 +2,28 @@
 
 use arrow::datatypes::IntervalMonthDayNanoType;
 use datafusion::{
-    common::{
-        Column, DFSchema, DataFusionError, Diagnostic, Result, ScalarValue, Span, TableReference,
-    },
+    common::{Column, DFSchema, DataFusionError, Result, ScalarValue, TableReference},
     logical_expr::{
         Expr, LogicalPlan, LogicalPlanBuilder, cast, lit,
         planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning},
     },
 };
 use sqlparser::ast::{
-    self, FunctionArg, FunctionArgExpr, Ident, ObjectName, Spanned, TableFactor, TableFunctionArgs,
-    TableVersion,
+    self, Ident, ObjectName, Spanned, TableFactor, TableFunctionArgs, TableVersion,
 };
 use std::sync::{Arc, Mutex};
 
 use crate::{
     catalog::Catalog,
-    roles::{Role, roles},
+    dialect::place,
+    error::Error,
     tumble::{TumbleNode, WINDOW_COLUMNS},
     types::TIMESTAMP,
 };
+
+mod window;
+
+use window::{WindowArguments, milliseconds};
 
 /// How a query will run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,16 +112,18 @@ impl RelationPlanner for FlinkRelations {
 
 impl FlinkRelations {
     fn lookup(&self, name: &ObjectName, time: ast::Expr) -> Result<LogicalPlan> {
-        let written = single(name)?;
+        let written = single(name).map_err(refusal)?;
         let Some((_, source)) = self
             .tables
             .iter()
             .find(|(table, _)| *table == written.value)
         else {
-            return Err(at(
-                name.span(),
-                format!("{name} is a view, and only a table can be looked up"),
-            ));
+            let message = format!("{name} is a view, and only a table can be looked up");
+            return Err(refusal(Error::new(
+                "sql.lookup.view",
+                place(name.span()),
+                message,
+            )));
         };
         let asked = AsOf {
             table: written.value.clone(),
@@ -143,182 +147,32 @@ impl FlinkRelations {
         arguments: TableFunctionArgs,
         context: &mut dyn RelationPlannerContext,
     ) -> Result<LogicalPlan> {
-        let arguments = Arguments::read(name, arguments)?;
-        let table = TableFactor::Table {
-            name: ObjectName::from(vec![arguments.table.clone()]),
-            alias: None,
-            args: None,
-            with_hints: Vec::new(),
-            version: None,
-            with_ordinality: false,
-            partitions: Vec::new(),
-            json_path: None,
-            sample: None,
-            index_hints: Vec::new(),
+        let arguments = WindowArguments::read(name, arguments).map_err(refusal)?;
+        let input = context.plan(arguments.relation())?;
+        let column = arguments.time_column(&input).map_err(refusal)?;
+        let mut constant = |interval: &ast::Expr| {
+            let planned = context.sql_to_expr(interval.clone(), &DFSchema::empty())?;
+            milliseconds(&planned, place(interval.span())).map_err(refusal)
         };
-        let input = context.plan(table)?;
-        let column = time_column(&input, &arguments)?;
-        let size = milliseconds(&arguments.size, context)?;
+        let size = constant(&arguments.size)?;
         if size <= 0 {
-            return Err(at(
-                arguments.size.span(),
+            let at = place(arguments.size.span());
+            return Err(refusal(Error::new(
+                "sql.window.argument",
+                at,
                 "a window must last longer than nothing",
-            ));
+            )));
         }
         let offset = arguments
             .offset
             .as_ref()
-            .map_or(Ok(0), |offset| milliseconds(offset, context))?;
-        let offset = offset.rem_euclid(size);
+            .map_or(Ok(0), constant)?
+            .rem_euclid(size);
         match self.mode {
             Mode::Stream => TumbleNode::plan(input, column, size, offset),
             Mode::Batch => arithmetic(input, column, size, offset),
         }
     }
-}
-
-/// The arguments of `TUMBLE`, by position or by Flink's names for them.
-struct Arguments {
-    table: Ident,
-    time: Ident,
-    size: ast::Expr,
-    offset: Option<ast::Expr>,
-}
-
-impl Arguments {
-    fn read(name: &ObjectName, arguments: TableFunctionArgs) -> Result<Self> {
-        let mut slots: [Option<ast::Expr>; 4] = Default::default();
-        for (position, argument) in arguments.args.into_iter().enumerate() {
-            let (slot, expression) = match argument {
-                FunctionArg::Unnamed(FunctionArgExpr::Expr(expression)) => (position, expression),
-                FunctionArg::Named {
-                    name,
-                    arg: FunctionArgExpr::Expr(expression),
-                    ..
-                } => {
-                    let known = ["DATA", "TIMECOL", "SIZE", "OFFSET"];
-                    let slot = known
-                        .iter()
-                        .position(|known| name.value.eq_ignore_ascii_case(known));
-                    let slot = slot.ok_or_else(|| {
-                        at(
-                            name.span,
-                            format!(
-                                "TUMBLE has no argument {name}; it has DATA, TIMECOL, SIZE, OFFSET"
-                            ),
-                        )
-                    })?;
-                    (slot, expression)
-                }
-                other => {
-                    return Err(at(
-                        other.span(),
-                        "TUMBLE takes a table, a column and intervals",
-                    ));
-                }
-            };
-            match slots.get_mut(slot) {
-                Some(free @ None) => *free = Some(expression),
-                _ => return Err(at(expression.span(), "TUMBLE has four arguments at most")),
-            }
-        }
-        match slots {
-            [Some(table), Some(time), Some(size), offset] => {
-                let table =
-                    identifier(table, "the first argument of TUMBLE is a table: TABLE name")?;
-                let time = identifier(
-                    time,
-                    "the second argument of TUMBLE is a column: DESCRIPTOR(name)",
-                )?;
-                Ok(Self {
-                    table,
-                    time,
-                    size,
-                    offset,
-                })
-            }
-            _ => Err(at(
-                name.span(),
-                "TUMBLE takes TABLE name, DESCRIPTOR(column) and an interval",
-            )),
-        }
-    }
-}
-
-fn identifier(expression: ast::Expr, otherwise: &str) -> Result<Ident> {
-    match expression {
-        ast::Expr::Identifier(identifier) => Ok(identifier),
-        other => Err(at(other.span(), otherwise)),
-    }
-}
-
-fn single(name: &ObjectName) -> Result<Ident> {
-    let part = name.0.first().filter(|_| name.0.len() == 1);
-    part.and_then(|part| part.as_ident().cloned())
-        .ok_or_else(|| at(name.span(), format!("{name} is not a single name")))
-}
-
-/// The column that `DESCRIPTOR` names, which must be the input's event time.
-fn time_column(input: &LogicalPlan, arguments: &Arguments) -> Result<Column> {
-    let written = &arguments.time;
-    let schema: &DFSchema = input.schema();
-    let found = schema
-        .fields()
-        .iter()
-        .position(|field| *field.name() == written.value);
-    let Some(position) = found else {
-        let names: Vec<&str> = schema
-            .fields()
-            .iter()
-            .map(|field| field.name().as_str())
-            .collect();
-        let near = crate::nearest::nearest(&written.value, names.iter().copied());
-        let near = near
-            .map(|word| format!("; did you mean {word}?"))
-            .unwrap_or_default();
-        return Err(at(
-            written.span,
-            format!("{} has no column {written}{near}", arguments.table),
-        ));
-    };
-    let known = roles(input);
-    match known[position] {
-        Role::EventTime => Ok(Column::from(schema.qualified_field(position))),
-        Role::ProcessingTime => Err(at(
-            written.span,
-            "windows over processing time are not supported",
-        )),
-        _ => Err(at(
-            written.span,
-            format!(
-                "{written} does not carry event time; declare WATERMARK FOR {written} in its table"
-            ),
-        )),
-    }
-}
-
-/// The length of a constant interval.
-fn milliseconds(expression: &ast::Expr, context: &mut dyn RelationPlannerContext) -> Result<i64> {
-    let planned = context.sql_to_expr(expression.clone(), &DFSchema::empty())?;
-    if let Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(interval)), _) = planned {
-        let (months, days, nanoseconds) = IntervalMonthDayNanoType::to_parts(interval);
-        if months != 0 {
-            return Err(at(
-                expression.span(),
-                "a window cannot last months or years: they differ in length",
-            ));
-        }
-        if nanoseconds % 1_000_000 == 0 {
-            let days = i64::from(days).checked_mul(86_400_000);
-            if let Some(length) = days.and_then(|days| days.checked_add(nanoseconds / 1_000_000)) {
-                return Ok(length);
-            }
-        }
-    }
-    Err(at(
-        expression.span(),
-        "expected a constant interval of whole milliseconds, as in INTERVAL '1' HOUR",
-    ))
 }
 
 /// Windows as plain expressions, for the batch executor.
@@ -361,9 +215,19 @@ fn arithmetic(
         .build()
 }
 
-/// An error that knows its place in the script.
-fn at(span: sqlparser::tokenizer::Span, message: impl Into<String>) -> DataFusionError {
-    let message = message.into();
-    let span = Span::try_from_sqlparser_span(span);
-    DataFusionError::Plan(message.clone()).with_diagnostic(Diagnostic::new_error(message, span))
+/// One of our errors on its way through the SQL planner.
+fn refusal(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+/// A name without a path before it.
+fn single(name: &ObjectName) -> std::result::Result<Ident, Error> {
+    let part = name.0.first().filter(|_| name.0.len() == 1);
+    part.and_then(|part| part.as_ident().cloned())
+        .ok_or_else(|| {
+            Error::unsupported(
+                place(name.span()),
+                format!("the name {name}, which has a path,"),
+            )
+        })
 }

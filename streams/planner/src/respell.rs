@@ -4,9 +4,9 @@
 
 use sqlparser::ast::{
     BinaryOperator, DateTimeField, Expr, ExtractSyntax, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, ObjectName, VisitMut, VisitorMut,
+    FunctionArguments, Ident, ObjectName, Select, SelectItem, VisitMut, VisitorMut,
 };
-use std::ops::ControlFlow;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 /// Respells every function call in a query or an expression.
 pub(crate) fn respell(tree: &mut impl VisitMut) {
@@ -17,6 +17,27 @@ struct Respelling;
 
 impl VisitorMut for Respelling {
     type Break = ();
+
+    /// Gives an expression that is selected twice two names, as Flink does.
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        for item in &mut select.projection {
+            let SelectItem::UnnamedExpr(expression) = item else {
+                continue;
+            };
+            let text = expression.to_string();
+            let times = seen.entry(text.clone()).or_insert(0);
+            *times += 1;
+            if *times > 1 {
+                let alias = Ident::with_quote('`', format!("{text}{}", *times - 2));
+                *item = SelectItem::ExprWithAlias {
+                    expr: expression.clone(),
+                    alias,
+                };
+            }
+        }
+        ControlFlow::Continue(())
+    }
 
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
         if let Expr::Function(function) = expression

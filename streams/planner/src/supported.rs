@@ -4,9 +4,9 @@
 //! tables and functions are checked here too, because here their places are known.
 
 use sqlparser::ast::{
-    self, DateTimeField, Distinct, Expr, Function, FunctionArguments, GroupByExpr, Join,
-    JoinConstraint, JoinOperator, ObjectName, Query, Select, SetExpr, SetOperator, SetQuantifier,
-    Spanned, TableFactor, TableVersion, Visit, Visitor,
+    self, DateTimeField, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
+    GroupByExpr, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select, SetExpr,
+    SetOperator, SetQuantifier, Spanned, TableFactor, TableVersion, Visit, Visitor,
 };
 use std::ops::ControlFlow;
 
@@ -104,7 +104,7 @@ impl Check<'_> {
             self.refuse_with(
                 order,
                 "ORDER BY",
-                "an endless result has no last row to sort; leave it out",
+                "leave it out: an endless result has no last row",
             );
         }
         if let Some(limit) = &query.limit_clause {
@@ -212,9 +212,24 @@ impl Check<'_> {
             }
             TableFactor::Table {
                 name,
-                args: Some(_),
+                args: Some(arguments),
                 ..
-            } if name.to_string().eq_ignore_ascii_case("TUMBLE") => {}
+            } if name.to_string().eq_ignore_ascii_case("TUMBLE") => {
+                let data = arguments.args.iter().find_map(|argument| match argument {
+                    FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(table))) => {
+                        Some(table)
+                    }
+                    FunctionArg::Named {
+                        name,
+                        arg: FunctionArgExpr::Expr(Expr::Identifier(table)),
+                        ..
+                    } if name.value.eq_ignore_ascii_case("DATA") => Some(table),
+                    _ => None,
+                });
+                if let Some(table) = data {
+                    self.relation(&table.value, place(table.span));
+                }
+            }
             TableFactor::Table { name, .. } => {
                 self.refuse(name, format!("the table function {name}"))
             }
@@ -278,11 +293,16 @@ impl Check<'_> {
                 format!("the name {name}, with a catalog or database before it,"),
             );
         };
-        if self.relations.is_broken(&written) {
+        self.relation(&written, self.place(name));
+    }
+
+    fn relation(&mut self, written: &str, at: Place) {
+        if self.relations.is_broken(written) {
             self.broken = true;
-        } else if !self.relations.knows(&written) && !self.common.contains(&written) {
-            self.errors
-                .push(unknown_table(&written, self.place(name), self.relations));
+        } else if !self.relations.knows(written)
+            && !self.common.iter().any(|common| common == written)
+        {
+            self.errors.push(unknown_table(written, at, self.relations));
         }
     }
 
@@ -320,10 +340,7 @@ impl Check<'_> {
             let error = Error::new(
                 "sql.function.arguments",
                 self.place(&function.name),
-                format!(
-                    "{written} takes {} arguments, not {given}",
-                    expected.start()
-                ),
+                format!("{written} cannot be called with {given} arguments"),
             );
             self.errors.push(error);
         }

@@ -152,12 +152,12 @@ pub(crate) fn canonical(data_type: &DataType) -> DataType {
 }
 
 /// Whether `INSERT` may change `from` into `to` unasked, as Flink's implicit casts do.
+///
+/// Among integers every cast is: a literal is `INT` in Flink and `BIGINT` here. A number that
+/// does not fit is an error of its row.
 pub(crate) fn casts_unasked(from: &DataType, to: &DataType) -> bool {
     let rank = |data_type: &DataType| match data_type {
-        DataType::Int8 => Some(0),
-        DataType::Int16 => Some(1),
-        DataType::Int32 => Some(2),
-        DataType::Int64 => Some(3),
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => Some(3),
         DataType::Decimal128(..) => Some(4),
         DataType::Float32 => Some(5),
         DataType::Float64 => Some(6),

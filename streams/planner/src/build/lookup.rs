@@ -115,13 +115,6 @@ impl Builder<'_> {
             ));
         }
         let left = self.relation(&join.left, emission)?;
-        if !self.node(left.node).traits.append_only {
-            return Err(
-                Error::unsupported(self.place, "a lookup for rows that may be withdrawn")
-                    .why("the table may have changed when the row is withdrawn")
-                    .hint("join before the aggregation, or aggregate windows"),
-            );
-        }
         let output = self.joined(join, &looked, &left, kind);
         let mut left_keys = Vec::new();
         let mut right_keys = Vec::new();
@@ -151,11 +144,18 @@ impl Builder<'_> {
                 .primary_key
                 .iter()
                 .all(|column| right_keys.contains(column));
+        // What was found for a row is kept if the row may be withdrawn: the table may change.
+        let state_bound = match source.append_only {
+            true => StateBound::Stateless,
+            false => StateBound::Keys {
+                of: "row of the input: what was found for it".to_owned(),
+            },
+        };
         let traits = Traits {
-            append_only: true,
+            append_only: source.append_only,
             unique_key: source.unique_key.clone().filter(|_| is_unique),
             event_time: source.event_time,
-            state_bound: StateBound::Stateless,
+            state_bound,
         };
         let width = self.node(left.node).schema.fields().len();
         let table = looked.table.spec.clone();
@@ -191,7 +191,7 @@ impl Builder<'_> {
                 self.place,
                 format!("rows of table {} cannot be looked up", spec.name),
             )
-            .why(format!("connector '{connector}' has no lookup")));
+            .why(self.connectors.abilities(connector)));
         }
         match spec
             .columns

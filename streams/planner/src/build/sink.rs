@@ -63,7 +63,7 @@ impl Builder<'_> {
                 target.place,
                 format!("table {} cannot be written", spec.name),
             )
-            .why(format!("connector '{name}' only reads")));
+            .why(self.connectors.abilities(name)));
         };
         let traits = &self.node(input.node).traits;
         if traits.append_only {

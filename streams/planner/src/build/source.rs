@@ -90,7 +90,7 @@ impl Builder<'_> {
                 self.place,
                 format!("table {} cannot be read", spec.name),
             )
-            .why(format!("connector '{connector}' only writes")));
+            .why(self.connectors.abilities(connector)));
         }
         let mut filters = scan.filters.iter();
         if let Some(filter) = filters.next() {

@@ -8,6 +8,7 @@ use sqlparser::{
 
 use crate::{
     cursor::{Cursor, Name, is_keyword},
+    depth,
     dialect::{Flink, lower_first, place},
     error::{Error, Place},
     window_functions,
@@ -115,6 +116,7 @@ impl QueryText {
         if query_tokens.is_empty() {
             return Err(cursor.unexpected("a query"));
         }
+        depth::check_tokens(query_tokens)?;
         let rewritten = window_functions::rewrite(query_tokens)?;
         let mut parser = Parser::new(&Flink).with_tokens_with_locations(rewritten);
         let query = parser
@@ -154,6 +156,7 @@ pub(crate) fn parse_expression(tokens: &[TokenWithSpan], place: Place) -> Result
     if tokens.is_empty() {
         return Err(Error::new("sql.syntax", place, "expected an expression"));
     }
+    depth::check_tokens(tokens)?;
     let mut parser = Parser::new(&Flink).with_tokens_with_locations(tokens.to_vec());
     let expression = parser
         .parse_expr()

@@ -4,22 +4,29 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, Float64Array, Int64Array},
     datatypes::{Float64Type, Int64Type},
 };
-use planner::{Environment, FunctionLoader, ScalarBody};
+use planner::{ConnectorSpec, Environment, FunctionLoader, ScalarBody};
 use plugin_host::{CallError, RowError, Signature};
 use std::sync::Arc;
 
 /// An environment whose functions come from [`Native`].
+/// Its connector `lines` is written only, and takes nothing but inserts.
 pub(crate) fn environment() -> Environment {
-    Environment::new("test").with_functions(Arc::new(Native))
+    let mut environment = Environment::new("test").with_functions(Arc::new(Native));
+    let lines = ConnectorSpec {
+        sink: true,
+        ..ConnectorSpec::default()
+    };
+    environment.connectors.add("lines", lines);
+    environment
 }
 
-/// Knows `great_circle.wasm` and `half.wasm`; has no other file.
+/// Knows the file of the flights job and `half.wasm`; has no other.
 struct Native;
 
 impl FunctionLoader for Native {
     fn load(&self, _: &Signature, location: &str) -> Result<Arc<dyn ScalarBody>, String> {
         match location {
-            "great_circle.wasm" => Ok(Arc::new(GreatCircle)),
+            "../functions/rust/haversine.wasm" => Ok(Arc::new(GreatCircle)),
             "half.wasm" => Ok(Arc::new(Half)),
             other => Err(format!("no such file: {other}")),
         }
