@@ -72,7 +72,9 @@ impl Sends<'_> {
         let mut message = message(topic, queue, &header, request.body.clone(), peer);
         message.properties = Properties::parse(header.properties.as_bytes());
         let unique = self.identity.complete(&mut message);
+        let known = self.topics.version();
         let message = self.retries.redirect(message, header.max_reconsume_times)?;
+        self.spread_topics(known);
         let size = message.body.len();
         let topic = message.topic.clone();
         let appended = self
@@ -156,7 +158,10 @@ impl Sends<'_> {
                 .filter(|max| request.header.version >= Version::V3_4_9 && *max >= 0),
         };
         self.identity.group(&failure.group)?;
-        match self.retries.send_back(failure).await {
+        let known = self.topics.version();
+        let outcome = self.retries.send_back(failure).await;
+        self.spread_topics(known);
+        match outcome {
             Ok(_) => {
                 let topic = header.origin_topic.unwrap_or_default();
                 self.statistics.sent_back(topic, header.group);
@@ -167,6 +172,13 @@ impl Sends<'_> {
                 format!("look message by offset failed, {at}"),
             )),
             Err(why) => Err(why.into()),
+        }
+    }
+
+    /// Name servers hear at once of a retry or dead-letter topic that was made on the way.
+    fn spread_topics(&self, known: u64) {
+        if self.topics.version() != known {
+            self.identity.topics_changed();
         }
     }
 
@@ -183,9 +195,10 @@ impl Sends<'_> {
             if let Some(group) = topic.group() {
                 self.identity.group(&group)?;
             }
-            return Ok(self
-                .topics
-                .get_or_create(topic, || TopicConfig::with_queues(1))?);
+            let made = || TopicConfig::with_queues(1);
+            let config = self.topics.get_or_create(topic, made)?;
+            self.identity.topics_changed();
+            return Ok(config);
         }
         let template = self
             .topics
