@@ -17,6 +17,7 @@ use crate::{Client, Error};
 pub use groups::ResetTo;
 pub use messages::Key;
 pub use topics::NewTopic;
+pub(crate) use topics::broker_queue;
 
 /// Asks every broker that is concerned, one after the other. Cheap to clone.
 #[derive(Clone)]

@@ -1,11 +1,13 @@
 //! The client: what producers, consumers and administrators have in common.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use model::{Message, Timestamp, Topic, UniqueKeys, properties};
+use parking_lot::Mutex;
 use protocol::headers::UnregisterClient;
 use protocol::{ExtFields, Frame, RequestCode, body};
 use runtime::{Clock, Rng, Tasks};
@@ -38,6 +40,8 @@ struct Inner {
     names: Arc<NameServers>,
     routes: Routes,
     members: Arc<Members>,
+    /// Brokers that have heard who is here; guards a plain set.
+    greeted: Mutex<BTreeSet<Arc<str>>>,
     unique_keys: UniqueKeys,
     rng: Rng,
 }
@@ -75,15 +79,13 @@ impl Client {
                 connections,
                 names,
                 members,
+                greeted: Mutex::default(),
                 rng,
             }),
         };
         client.every("client routes", REFRESH, |client| async move {
-            let before = client.routes().masters();
             client.routes().refresh().await;
-            let mut new = client.routes().masters();
-            new.retain(|master| !before.contains(master));
-            client.heartbeat_to(&new).await;
+            client.greet().await;
         });
         client.every("client heartbeat", HEARTBEAT, |client| async move {
             client.heartbeat().await;
@@ -158,15 +160,30 @@ impl Client {
         self.heartbeat_to(&self.routes().masters()).await;
     }
 
-    pub(crate) async fn heartbeat_to(&self, masters: &[Address]) {
+    /// Tells those brokers that have not heard it yet.
+    pub(crate) async fn greet(&self) {
+        let mut masters = self.routes().masters();
+        masters.retain(|master| !self.inner.greeted.lock().contains(master.as_str()));
+        self.heartbeat_to(&masters).await;
+    }
+
+    /// Somebody joined: every broker has to hear it.
+    pub(crate) fn forget_greetings(&self) {
+        self.inner.greeted.lock().clear();
+    }
+
+    async fn heartbeat_to(&self, masters: &[Address]) {
         let Some(data) = self.members().heartbeat(self.id()) else {
             return;
         };
         let body = body::encode_standard(&data);
         for master in masters {
             let request = Frame::request(RequestCode::HEART_BEAT, ExtFields::new(), body.clone());
-            if let Err(why) = self.demand(master, request).await {
-                tracing::warn!(client = self.id(), %why, "a broker did not take our heartbeat");
+            match self.demand(master, request).await {
+                Ok(_) => drop(self.inner.greeted.lock().insert(master.text())),
+                Err(why) => {
+                    tracing::warn!(client = self.id(), %why, "a broker did not take our heartbeat");
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Why a request came to nothing.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use model::{NameError, QueueId, Topic};
@@ -62,6 +63,9 @@ pub enum Error {
         attempts: u32,
         last: Box<Error>,
     },
+    /// What a broadcasting consumer has kept of its progress cannot be read.
+    #[error("progress kept in {} cannot be read: {why}", path.display())]
+    Progress { path: PathBuf, why: String },
     #[error(transparent)]
     Name(#[from] NameError),
     /// This client, or the consumer that was asked, has been shut down.

@@ -15,6 +15,7 @@ mod name_servers;
 mod producer;
 mod pull_consumer;
 mod pulled;
+mod push;
 mod route;
 mod routes;
 mod settings;
@@ -25,9 +26,12 @@ pub use error::{Address, Error, Origin};
 pub use filter::Filter;
 pub use jobs::Jobs;
 pub use producer::{Durability, Producer, ProducerSettings, SendReceipt};
-pub use protocol::body::{SubscriptionGroup, TopicOffset};
+pub use protocol::body::{MessageModel, OffsetWrapper, SubscriptionGroup, TopicOffset};
 pub use protocol::{CommitEpoch, EpochCommitted, JobState};
 pub use pull_consumer::PullConsumer;
 pub use pulled::{PullStatus, Pulled};
+pub use push::{
+    Batch, ConsumeFrom, Listener, Outcome, PushConsumer, PushConsumerBuilder, PushSettings,
+};
 pub use route::{BrokerQueue, Route, RouteBroker};
 pub use settings::{Settings, Timeouts};

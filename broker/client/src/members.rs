@@ -21,7 +21,7 @@ pub(crate) trait Member: Send + Sync + 'static {
     /// Somebody joined or left the group.
     fn group_changed(&self);
     /// An administrator moves the group in a topic.
-    fn reset(&self, topic: &str, offsets: Vec<(MessageQueue, QueueOffset)>);
+    fn reset(self: Arc<Self>, topic: &str, offsets: Vec<(MessageQueue, QueueOffset)>);
     /// What it is doing.
     fn running_info(&self) -> ConsumerRunningInfo;
 }

@@ -102,11 +102,28 @@ impl PullConsumer {
 
     /// How far the group has come; `None` when it has never said.
     pub async fn committed(&self, queue: &QueueId) -> Result<Option<QueueOffset>, Error> {
+        self.committed_or(queue, Some(false)).await
+    }
+
+    /// As [`PullConsumer::committed`]; for a queue so young that nobody can have missed much of
+    /// it, the broker may say the start instead of nothing.
+    pub(crate) async fn committed_or_young(
+        &self,
+        queue: &QueueId,
+    ) -> Result<Option<QueueOffset>, Error> {
+        self.committed_or(queue, None).await
+    }
+
+    async fn committed_or(
+        &self,
+        queue: &QueueId,
+        zero_if_not_found: Option<bool>,
+    ) -> Result<Option<QueueOffset>, Error> {
         let header = QueryConsumerOffset {
             group: self.group.as_str(),
             topic: queue.topic.as_str(),
             queue: wire_queue(queue),
-            zero_if_not_found: Some(false),
+            zero_if_not_found,
             broker: None,
         };
         let code = RequestCode::QUERY_CONSUMER_OFFSET;

@@ -41,7 +41,10 @@ mod tests {
             epoch: 1 << 40,
             positions: positions.into(),
         };
-        assert_eq!(JobState::decode(&state.encode()).expect("our own bytes"), state);
+        assert_eq!(
+            JobState::decode(&state.encode()).expect("our own bytes"),
+            state
+        );
     }
 
     #[test]

@@ -1,0 +1,153 @@
+//! Brokers and name servers that are not there, and connections that break.
+
+use std::time::Duration;
+
+use client::{Client, Error, NewTopic, ProducerSettings};
+
+use crate::house::{BROKER, counted, group, message, text, topic, with_house};
+
+#[test]
+fn an_unreachable_name_server_is_named_with_where_it_came_from() {
+    with_house(async |house| {
+        let mut settings = house.settings("lost");
+        settings.name_servers = vec!["127.0.0.1:1".to_owned(), "127.0.0.1:2".to_owned()];
+        let why = house
+            .run(Client::connect(settings))
+            .await
+            .err()
+            .expect("nobody is there");
+        let why = why.to_string();
+        assert!(
+            why.contains("name server 127.0.0.1:2 (from the settings) cannot be reached"),
+            "{why}"
+        );
+    });
+}
+
+#[test]
+fn one_name_server_of_several_is_enough() {
+    with_house(async |house| {
+        let mut settings = house.settings("lucky");
+        settings.name_servers.insert(0, "127.0.0.1:1".to_owned());
+        let client = house
+            .run(Client::connect(settings))
+            .await
+            .expect("the second is there");
+        let producer = client.producer(ProducerSettings::default());
+        house
+            .run(producer.send(message(&topic("orders"), "x")))
+            .await
+            .expect("acknowledged");
+    });
+}
+
+#[test]
+fn a_client_without_name_servers_is_refused() {
+    with_house(async |house| {
+        let mut settings = house.settings("nowhere");
+        settings.name_servers.clear();
+        let why = house
+            .run(Client::connect(settings))
+            .await
+            .err()
+            .expect("no name server");
+        assert!(matches!(why, Error::Illegal { .. }), "{why}");
+    });
+}
+
+#[test]
+fn a_send_survives_broken_connections() {
+    with_house(async |house| {
+        let (orders, producer) = (topic("orders"), house.producer().await);
+        let new = NewTopic::new(orders.clone(), 1);
+        let admin = house.client("admin").await.admin();
+        house
+            .run(admin.create_topic(&new))
+            .await
+            .expect("the broker makes it");
+        for number in 0..20 {
+            house.net.cut(BROKER.parse().expect("an address"));
+            let message = message(&orders, number.to_string());
+            house
+                .run(producer.send(message))
+                .await
+                .expect("tried again");
+        }
+        let consumer = house.client("reader").await.pull_consumer(group("readers"));
+        let stored = counted(house.contents(&consumer, &orders).await.iter().map(text));
+        assert_eq!(stored.len(), 20, "{stored:?}");
+    });
+}
+
+#[test]
+fn a_send_to_a_broker_that_is_away_fails_in_time_and_says_where_it_went() {
+    with_house(async |house| {
+        let (orders, producer) = (topic("orders"), house.producer().await);
+        house
+            .run(producer.send(message(&orders, "x")))
+            .await
+            .expect("acknowledged");
+        house.net.refuse(BROKER.parse().expect("an address"), true);
+        house.net.cut(BROKER.parse().expect("an address"));
+        let start = house.clock.now();
+        let why = house
+            .run(producer.send(message(&orders, "y")))
+            .await
+            .expect_err("it is away");
+        assert!(house.clock.now() - start <= Duration::from_secs(4));
+        assert!(matches!(why, Error::Unsent { attempts: 3, .. }), "{why}");
+        let why = why.to_string();
+        assert!(
+            why.contains(
+                "127.0.0.1:10911 (from name server 127.0.0.1:9876's route of topic orders)"
+            ),
+            "{why}"
+        );
+        house.net.refuse(BROKER.parse().expect("an address"), false);
+        house
+            .run(producer.send(message(&orders, "z")))
+            .await
+            .expect("it is back");
+    });
+}
+
+#[test]
+fn an_idle_connection_is_closed_and_opened_again() {
+    with_house(async |house| {
+        let client = house.client("reader").await;
+        let before = house.net.open_connections();
+        let (orders, producer) = (topic("orders"), house.producer().await);
+        house
+            .run(producer.send(message(&orders, "x")))
+            .await
+            .expect("acknowledged");
+        let consumer = client.pull_consumer(group("readers"));
+        assert_eq!(house.contents(&consumer, &orders).await.len(), 1);
+        drop(producer);
+        house.pass(Duration::from_secs(600)).await;
+        assert!(house.net.open_connections() <= before + 1);
+        assert_eq!(house.contents(&consumer, &orders).await.len(), 1);
+    });
+}
+
+#[test]
+fn the_tasks_of_a_client_end_with_its_last_handle() {
+    with_house(async |house| {
+        let running = house.tasks.running().len();
+        let client = house.client("short").await;
+        let producer = client.producer(ProducerSettings::default());
+        house
+            .run(producer.send(message(&topic("orders"), "x")))
+            .await
+            .expect("acknowledged");
+        assert!(house.tasks.running().len() > running);
+        drop((client, producer));
+        house.pass(Duration::from_secs(120)).await;
+        assert_eq!(
+            house.tasks.running().len(),
+            running,
+            "{:?}",
+            house.tasks.running()
+        );
+    });
+}
