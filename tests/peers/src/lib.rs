@@ -6,10 +6,14 @@
 
 mod cache;
 mod debian;
+mod go;
 mod maven;
+mod python;
 mod tools;
 
 pub use cache::{cache, say, stamp};
 pub use debian::{find_postgres, require_debian};
+pub use go::go_build;
 pub use maven::{Jars, javac};
+pub use python::python;
 pub use tools::{cargo_deny, run};

@@ -1,0 +1,104 @@
+//! A `millstream up` of a test: on free ports, over its own data, gone when the test ends.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+/// How long a start may take before the test has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Millstream {
+    child: Child,
+    pub name_server: String,
+    pub broker: String,
+}
+
+impl Millstream {
+    /// Starts over `data` and returns once its doors are open.
+    pub fn start(data: &Path) -> Result<Millstream> {
+        let [name_server, broker, connect, admin] = free_addresses()?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
+        command.arg("up").arg("--data").arg(data);
+        for setting in [
+            format!("nameserver.listen={name_server}"),
+            format!("broker.nameservers={name_server}"),
+            format!("broker.listen={broker}"),
+            "broker.name=broker-a".to_owned(),
+            "broker.cluster=DefaultCluster".to_owned(),
+            format!("connect.listen={connect}"),
+            format!("admin.listen={admin}"),
+        ] {
+            command.arg("--set").arg(setting);
+        }
+        let mut child = command
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot start millstream")?;
+        let ready = watch(&mut child)?;
+        let millstream = Millstream {
+            child,
+            name_server,
+            broker,
+        };
+        ready
+            .recv_timeout(PATIENCE)
+            .context("millstream did not say that it is ready")?;
+        Ok(millstream)
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub fn stop(mut self) -> Result<()> {
+        let id = self.child.id().to_string();
+        peers::run(Command::new("kill").args(["-TERM", &id]))?;
+        let status = self.child.wait()?;
+        ensure!(
+            status.success(),
+            "millstream ended with {status} after SIGTERM"
+        );
+        Ok(())
+    }
+}
+
+impl Drop for Millstream {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Repeats what it complains about, and tells when its doors are open.
+fn watch(child: &mut Child) -> Result<Receiver<()>> {
+    let errors = child.stderr.take().context("its errors are piped")?;
+    let (open, ready) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(errors).lines().map_while(Result::ok) {
+            if line.starts_with("broker ") {
+                open.send(()).ok();
+            } else if ["WARN", "ERROR", "rror:"]
+                .iter()
+                .any(|word| line.contains(word))
+            {
+                println!("millstream says: {line}");
+            }
+        }
+    });
+    Ok(ready)
+}
+
+/// Addresses of this machine that nobody listens on.
+pub fn free_addresses<const N: usize>() -> Result<[String; N]> {
+    // All are held before one is let go, so that no two are the same.
+    let listeners: Vec<_> = (0..N)
+        .map(|_| TcpListener::bind("127.0.0.1:0"))
+        .collect::<Result<_, _>>()?;
+    let mut addresses = [const { String::new() }; N];
+    for (address, listener) in addresses.iter_mut().zip(&listeners) {
+        *address = listener.local_addr()?.to_string();
+    }
+    Ok(addresses)
+}
