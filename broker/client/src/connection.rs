@@ -148,12 +148,16 @@ impl Connection {
     }
 
     /// Sends a request that nobody answers. Resolves when it is queued for writing.
-    pub(crate) async fn tell(&self, request: Frame) -> Result<(), NoAnswer> {
+    pub(crate) async fn tell(&self, request: Frame, limit: Duration) -> Result<(), NoAnswer> {
         let mut request = request.oneway();
         request.header.opaque = self.waiting.next_opaque.fetch_add(1, Ordering::Relaxed);
         self.waiting.touch();
-        let closed = |_| NoAnswer::Closed(self.waiting.why_closed());
-        self.outbox.send(request).await.map_err(closed)
+        let queued = self.outbox.send(request);
+        match self.waiting.clock.timeout(limit, queued).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(NoAnswer::Closed(self.waiting.why_closed())),
+            Err(_) => Err(NoAnswer::TimedOut),
+        }
     }
 }
 

@@ -70,11 +70,16 @@ impl Connections {
     }
 
     /// Sends what nobody answers.
-    pub(crate) async fn tell(&self, address: &Address, request: Frame) -> Result<(), Error> {
+    pub(crate) async fn tell(
+        &self,
+        address: &Address,
+        request: Frame,
+        limit: Duration,
+    ) -> Result<(), Error> {
         let asked = request.header.request_code();
         let connection = self.open(address).await?;
-        let failed = |why| failure(why, address, asked, Duration::ZERO);
-        connection.tell(request).await.map_err(failed)
+        let failed = |why| failure(why, address, asked, limit);
+        connection.tell(request, limit).await.map_err(failed)
     }
 
     /// By which of our addresses we reach somebody.

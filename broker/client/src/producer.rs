@@ -1,23 +1,23 @@
 //! Sends messages: many under way at once, each acknowledged or failed by itself.
 
+mod parcel;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::{Compression, Message, Properties, QueueOffset, Topic, batch, java_hash, properties};
-use protocol::headers::{SendMessage, SendReply};
-use protocol::{ExtFields, Frame, ReadFields, RequestCode, ResponseCode};
+use model::{Compression, Message, QueueOffset, Topic, java_hash, properties};
+use protocol::ResponseCode;
 use runtime::Moment;
 
-use crate::connections::{refused, unreadable};
-use crate::error::Address;
 use crate::route::{BrokerQueue, Route};
-use crate::routes::QUEUES_OF_NEW_TOPIC;
 use crate::{Client, Error, compression};
+use parcel::{Parcel, check_body, check_properties};
 
 /// The first pause before a message is tried again where it failed; it doubles each time.
 const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What an application chooses about a producer.
 #[derive(Clone, Debug)]
@@ -146,8 +146,17 @@ impl Producer {
         for message in &mut messages {
             self.shared.client.complete(message);
         }
-        self.deliver(Parcel::batch(messages, &self.shared)?, None)
-            .await
+        let Some(first) = messages.first().map(|message| &message.topic) else {
+            return Err(Error::Illegal {
+                why: "the batch holds no message".to_owned(),
+            });
+        };
+        // By its own key the broker keeps a batch together where the topic wants that.
+        let mut whole = Message::new(first.clone(), 0, Bytes::new());
+        self.shared.client.complete(&mut whole);
+        let limit = self.shared.settings.body_limit;
+        let parcel = Parcel::batch(messages, whole.properties, limit)?;
+        self.deliver(parcel, None).await
     }
 
     /// Sends without asking for an answer: fast, and nobody learns whether it arrived. Resolves
@@ -158,10 +167,12 @@ impl Producer {
         let route = shared.client.routes().for_sending(&message.topic).await?;
         let queue = shared.pick(&route, None)?;
         let parcel = Parcel::single(message);
+        let request = parcel.request(&shared.settings.group, queue);
+        let (address, limit) = (route.address_of(queue)?, shared.settings.timeout);
         let told = shared
             .client
             .connections()
-            .tell(route.address_of(queue)?, parcel.request(shared, queue))
+            .tell(address, request, limit)
             .await;
         if told.is_err() {
             shared.client.routes().forget(&route.topic);
@@ -190,7 +201,7 @@ impl Producer {
             message.sys_flag = message.sys_flag.with_compression(Some(how));
         }
         self.shared.client.complete(message);
-        Ok(())
+        check_properties(&message.properties)
     }
 
     /// Attempts until one succeeds, one fails for good, or time or retries are used up.
@@ -199,29 +210,30 @@ impl Producer {
         parcel: Parcel,
         chosen: Option<&BrokerQueue>,
     ) -> Result<SendReceipt, Error> {
-        let shared = &self.shared;
-        let clock = shared.client.clock();
-        let deadline = clock.now() + shared.settings.timeout;
+        let (client, settings) = (&self.shared.client, &self.shared.settings);
+        let clock = client.clock();
+        let deadline = clock.now() + settings.timeout;
+        let retries = if chosen.is_some() {
+            0
+        } else {
+            settings.retries
+        };
         let mut failed: Option<Arc<str>> = None;
         let mut attempts = 0;
         loop {
-            attempts += 1;
-            let route = shared.client.routes().for_sending(&parcel.topic).await?;
-            let queue = match chosen {
-                Some(queue) => queue,
-                None => shared.pick(&route, failed.as_ref())?,
+            let attempt = self.attempt(&parcel, chosen, failed.as_ref(), deadline);
+            let Failure { why, broker, pause } = match attempt.await {
+                Err(failure) if worth_retrying(&failure.why) => failure,
+                outcome => return outcome.map_err(|failure| failure.why),
             };
-            let why = match self.attempt(&route, queue, &parcel, deadline).await {
-                Err(why) if worth_retrying(&why) => why,
-                outcome => return outcome,
-            };
-            shared.client.routes().forget(&parcel.topic);
-            let pause = PAUSE * 2u32.saturating_pow(attempts - 1);
-            let retries = if chosen.is_some() {
-                0
+            client.routes().forget(&parcel.topic);
+            let doubled = PAUSE * 2u32.saturating_pow(attempts.min(8));
+            let pause = if pause {
+                doubled.min(LONGEST_PAUSE)
             } else {
-                shared.settings.retries
+                Duration::ZERO
             };
+            attempts += 1;
             if attempts > retries || clock.now() + pause >= deadline {
                 return Err(Error::Unsent {
                     topic: parcel.topic,
@@ -229,37 +241,59 @@ impl Producer {
                     last: Box::new(why),
                 });
             }
-            tracing::debug!(topic = %parcel.topic, %queue, %why, "a send failed and is tried again");
-            let elsewhere = route
-                .writable
-                .iter()
-                .any(|other| other.broker != queue.broker);
-            failed = Some(queue.broker.clone());
-            if !elsewhere {
-                clock.sleep(pause).await;
-            }
+            tracing::debug!(topic = %parcel.topic, %why, "a send failed and is tried again");
+            failed = broker;
+            clock.sleep(pause).await;
         }
     }
 
     async fn attempt(
         &self,
-        route: &Route,
-        queue: &BrokerQueue,
         parcel: &Parcel,
+        chosen: Option<&BrokerQueue>,
+        failed: Option<&Arc<str>>,
         deadline: Moment,
-    ) -> Result<SendReceipt, Error> {
+    ) -> Result<SendReceipt, Failure> {
         let shared = &self.shared;
-        let address = route.address_of(queue)?;
-        let request = parcel.request(shared, queue);
-        let asked = request.header.request_code();
+        let nowhere = |why| Failure {
+            why,
+            broker: None,
+            pause: true,
+        };
+        let route = shared.client.routes().for_sending(&parcel.topic).await;
+        let route = route.map_err(nowhere)?;
+        let queue = match chosen {
+            Some(queue) => queue,
+            None => shared.pick(&route, failed).map_err(nowhere)?,
+        };
+        let here = |why| Failure {
+            why,
+            broker: Some(queue.broker.clone()),
+            // Another broker may be tried at once.
+            pause: route
+                .writable
+                .iter()
+                .all(|other| other.broker == queue.broker),
+        };
+        let address = route.address_of(queue).map_err(here)?;
+        let request = parcel.request(&shared.settings.group, queue);
         let limit = deadline.since(shared.client.clock().now());
-        let answer = shared
-            .client
-            .connections()
+        let connections = shared.client.connections();
+        let answer = connections
             .ask(address, request, limit)
-            .await?;
-        receipt(address, asked, &answer, queue, parcel)
+            .await
+            .map_err(here)?;
+        parcel.receipt(address, &answer, queue).map_err(here)
     }
+}
+
+/// An attempt that came to nothing.
+struct Failure {
+    why: Error,
+    /// The broker it was made at.
+    broker: Option<Arc<str>>,
+    /// Whether the next attempt has to rest first.
+    pause: bool,
 }
 
 impl Shared {
@@ -285,129 +319,13 @@ impl Shared {
     }
 }
 
-/// What travels in one request: a message or a batch.
-struct Parcel {
-    topic: Topic,
-    code: RequestCode,
-    sys_flag: i32,
-    flag: i32,
-    born: i64,
-    properties: Properties,
-    unique_key: String,
-    body: Bytes,
-}
-
-impl Parcel {
-    fn single(message: Message) -> Parcel {
-        Parcel {
-            topic: message.topic,
-            code: RequestCode::SEND_MESSAGE_V2,
-            sys_flag: message.sys_flag.0,
-            flag: message.flag,
-            born: message.born.0,
-            unique_key: unique_key(&message.properties),
-            properties: message.properties,
-            body: message.body,
-        }
-    }
-
-    fn batch(messages: Vec<Message>, shared: &Shared) -> Result<Parcel, Error> {
-        let illegal = |why: &str| Error::Illegal {
-            why: why.to_owned(),
-        };
-        let first = messages
-            .first()
-            .ok_or_else(|| illegal("the batch holds no message"))?;
-        let (topic, born, sys_flag) = (first.topic.clone(), first.born.0, first.sys_flag.0);
-        if messages.iter().any(|message| message.topic != topic) {
-            return Err(illegal("the messages of a batch have one topic"));
-        }
-        if topic.is_retry() {
-            return Err(illegal("a batch cannot go to a retry topic"));
-        }
-        if messages.iter().any(is_delayed) {
-            return Err(illegal("a batch cannot hold a delayed message"));
-        }
-        let keys: Vec<String> = messages
-            .iter()
-            .map(|message| unique_key(&message.properties))
-            .collect();
-        let entry = |message: Message| batch::Entry {
-            flag: message.flag,
-            properties: message.properties,
-            body: message.body,
-        };
-        let entries: Vec<batch::Entry> = messages.into_iter().map(entry).collect();
-        let body = batch::encode(&entries).map_err(|why| Error::Illegal {
-            why: why.to_string(),
-        })?;
-        check_body(body.len(), shared.settings.body_limit, "batch")?;
-        // What makes the broker keep the batch together where the topic wants that.
-        let mut whole = Message::new(topic.clone(), 0, Bytes::new());
-        shared.client.complete(&mut whole);
-        Ok(Parcel {
-            topic,
-            code: RequestCode::SEND_BATCH_MESSAGE,
-            sys_flag,
-            flag: 0,
-            born,
-            properties: whole.properties,
-            unique_key: keys.join(","),
-            body,
-        })
-    }
-
-    fn request(&self, shared: &Shared, queue: &BrokerQueue) -> Frame {
-        let header = SendMessage {
-            producer_group: &shared.settings.group,
-            topic: self.topic.as_str(),
-            default_topic: model::system_topics::AUTO_CREATE,
-            default_topic_queues: QUEUES_OF_NEW_TOPIC as i32,
-            queue: i32::try_from(queue.number).unwrap_or(i32::MAX),
-            sys_flag: self.sys_flag,
-            born: self.born,
-            flag: self.flag,
-            properties: self.properties.as_text(),
-            reconsume_times: 0,
-            unit_mode: false,
-            max_reconsume_times: None,
-            batch: self.code == RequestCode::SEND_BATCH_MESSAGE,
-            broker: Some(&queue.broker),
-        };
-        Frame::request(self.code, ExtFields::of(&header), self.body.clone())
-    }
-}
-
-fn unique_key(properties: &Properties) -> String {
-    properties
-        .get(properties::UNIQUE_KEY)
-        .unwrap_or_default()
-        .to_owned()
-}
-
-fn is_delayed(message: &Message) -> bool {
-    let delays = [
-        properties::DELAY,
-        properties::TIMER_DELIVER_MS,
-        properties::TIMER_DELAY_SECONDS,
-        properties::TIMER_DELAY_MS,
-    ];
-    delays.iter().any(|name| message.properties.contains(name))
-}
-
-fn check_body(bytes: usize, limit: usize, what: &str) -> Result<(), Error> {
-    let why = match bytes {
-        0 => format!("the {what} has no body"),
-        bytes if bytes > limit => format!("the {what} has {bytes} bytes, the limit is {limit}"),
-        _ => return Ok(()),
-    };
-    Err(Error::Illegal { why })
-}
-
 /// Whether another attempt may go better.
 fn worth_retrying(why: &Error) -> bool {
     match why {
-        Error::Unreachable { .. } | Error::TimedOut { .. } => true,
+        Error::Unreachable { .. }
+        | Error::TimedOut { .. }
+        | Error::NoRoute { .. }
+        | Error::NoQueues { .. } => true,
         Error::Refused { code, .. } => matches!(
             *code,
             ResponseCode::SYSTEM_ERROR
@@ -421,32 +339,4 @@ fn worth_retrying(why: &Error) -> bool {
         ),
         _ => false,
     }
-}
-
-fn receipt(
-    address: &Address,
-    asked: RequestCode,
-    answer: &Frame,
-    queue: &BrokerQueue,
-    parcel: &Parcel,
-) -> Result<SendReceipt, Error> {
-    let durability = match answer.header.response_code() {
-        ResponseCode::SUCCESS => Durability::AsPromised,
-        ResponseCode::FLUSH_DISK_TIMEOUT => Durability::FlushLate,
-        ResponseCode::FLUSH_SLAVE_TIMEOUT | ResponseCode::SLAVE_NOT_AVAILABLE => {
-            Durability::ReplicaLate
-        }
-        _ => return Err(refused(address, asked, answer)),
-    };
-    let header = SendReply::read_fields(&answer.header.ext).map_err(unreadable(address, asked))?;
-    Ok(SendReceipt {
-        durability,
-        queue: BrokerQueue {
-            number: u32::try_from(header.queue).unwrap_or(queue.number),
-            ..queue.clone()
-        },
-        offset: QueueOffset(u64::try_from(header.queue_offset).unwrap_or(0)),
-        message_id: header.message_id.to_owned(),
-        unique_key: parcel.unique_key.clone(),
-    })
 }

@@ -9,6 +9,8 @@ mod committing_epochs;
 mod house;
 #[path = "client/inbox.rs"]
 mod inbox;
+#[path = "client/over_tcp.rs"]
+mod over_tcp;
 #[path = "client/producing.rs"]
 mod producing;
 #[path = "client/pulling.rs"]
@@ -17,6 +19,8 @@ mod pulling;
 mod pushing;
 #[path = "client/pushing_in_order.rs"]
 mod pushing_in_order;
+#[path = "client/several_brokers.rs"]
+mod several_brokers;
 #[path = "client/sharing.rs"]
 mod sharing;
 #[path = "client/unreachable.rs"]

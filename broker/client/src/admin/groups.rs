@@ -1,14 +1,17 @@
 //! Consumer groups: their settings, who is in them, how far they have come.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use model::{ConsumerGroup, QueueOffset, Timestamp, Topic};
 use protocol::body::{
-    self, ConsumeStats, ConsumerConnection, GroupTable, OffsetWrapper, ResetOffsets,
-    SubscriptionGroup,
+    self, ConsumeStats, ConsumerConnection, ConsumerRunningInfo, GroupTable, OffsetWrapper,
+    ResetOffsets, SubscriptionGroup,
 };
-use protocol::headers::{ConsumerGroupNamed, DeleteGroup, GetConsumeStats, ResetOffset};
+use protocol::headers::{
+    ConsumerGroupNamed, DeleteGroup, GetConsumeStats, GetConsumerRunningInfo, ResetOffset,
+};
 use protocol::{ExtFields, Frame, RequestCode, ResponseCode};
 
 use super::Admin;
@@ -29,6 +32,8 @@ pub enum ResetTo {
 
 /// The wire's time for the end of a queue.
 const END: i64 = -1;
+/// How long a broker may take that has to ask a consumer first.
+const FORWARDED: Duration = Duration::from_secs(12);
 
 impl Admin {
     /// Makes the group, or changes it, on every master.
@@ -100,6 +105,34 @@ impl Admin {
             connections.push((name.to_string(), here));
         }
         Ok(connections)
+    }
+
+    /// What one consumer of the group says it is doing. The broker it is connected to asks it.
+    pub async fn running_info(
+        &self,
+        group: &ConsumerGroup,
+        client_id: &str,
+    ) -> Result<ConsumerRunningInfo, Error> {
+        let code = RequestCode::GET_CONSUMER_RUNNING_INFO;
+        let header = GetConsumerRunningInfo {
+            group: group.as_str(),
+            client_id,
+            stack_traces: false,
+        };
+        let mut outcome = None;
+        for (_, address) in self.brokers(None).await? {
+            let asked =
+                self.client
+                    .connections()
+                    .demand(&address, request(code, &header), FORWARDED);
+            match asked.await {
+                Ok(answer) => {
+                    return body::decode(&answer.body).map_err(unreadable(&address, code));
+                }
+                Err(why) => outcome = Some(why),
+            }
+        }
+        Err(outcome.expect("a list of brokers is never empty"))
     }
 
     /// How far the group has come in every queue it reads, or in those of one topic.

@@ -1,4 +1,4 @@
-//! A name server and a broker in this process, over a simulated disk, network and clock.
+//! A name server and brokers in this process, over simulated disks, a network and a clock.
 //!
 //! Time stands still unless [`House::run`] drives it: then it jumps to the next deadline
 //! whenever nobody has anything left to do, so that a retry after ten seconds takes none.
@@ -20,31 +20,56 @@ use store::MessageStore;
 pub const NAME_SERVER: &str = "127.0.0.1:9876";
 pub const BROKER: &str = "127.0.0.1:10911";
 
-/// What outlives a broker: its disk, its metadata, the network, and time.
+/// What outlives brokers: their machines, the network, and time.
 pub struct House {
     pub clock: SimClock,
     pub net: SimNet,
     rng: Rng,
-    disk: SimDisk,
-    tables: MemoryTables,
     names: Tasks,
     /// What clients run on.
     pub tasks: Tasks,
-    broker: Option<Running>,
+    machines: BTreeMap<&'static str, Machine>,
     lives: u64,
     expected_panics: usize,
 }
 
-struct Running {
-    broker: Arc<Broker>,
-    tasks: Tasks,
+/// What outlives one broker.
+struct Machine {
+    address: SocketAddr,
+    disk: SimDisk,
+    tables: MemoryTables,
+    running: Option<(Arc<Broker>, Tasks)>,
 }
 
-/// Runs a test against a house with everything started.
+/// Runs a test against a house with a name server and one broker.
 pub fn with_house(test: impl AsyncFnOnce(&mut House)) {
+    run_with_seed(7, test);
+}
+
+/// As [`with_house`], once for each of several orders in which things may happen.
+/// `CLIENT_SEED` repeats one, `CLIENT_SEEDS` sets how many are tried.
+pub fn with_houses(default: u64, test: impl AsyncFn(&mut House)) {
+    let number = |name: &str| {
+        let text = std::env::var(name).ok()?;
+        Some(text.parse().expect("a seed is a number"))
+    };
+    let seeds = match number("CLIENT_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("CLIENT_SEEDS").unwrap_or(default),
+    };
+    for seed in seeds {
+        let run = std::panic::AssertUnwindSafe(|| run_with_seed(seed, &test));
+        if let Err(panic) = std::panic::catch_unwind(run) {
+            eprintln!("CLIENT_SEED={seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+fn run_with_seed(seed: u64, test: impl AsyncFnOnce(&mut House)) {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.expect("a runtime").block_on(async {
-        let mut house = House::open().await;
+        let mut house = House::open(seed).await;
         test(&mut house).await;
         let panics = house.tasks.panics();
         assert_eq!(panics.len(), house.expected_panics, "{panics:?}");
@@ -52,78 +77,97 @@ pub fn with_house(test: impl AsyncFnOnce(&mut House)) {
 }
 
 impl House {
-    async fn open() -> House {
-        let rng = Rng::seeded(7);
+    async fn open(seed: u64) -> House {
+        let rng = Rng::seeded(seed);
         let clock = SimClock::new(1_700_000_000_000);
         let tasks = |name: &str| Tasks::simulated(clock.clock(), rng.split(name));
         let mut house = House {
             net: SimNet::new(),
-            disk: SimDisk::new(rng.split("disk")),
-            tables: MemoryTables::default(),
             names: tasks("names"),
             tasks: tasks("clients"),
-            broker: None,
+            machines: BTreeMap::new(),
             lives: 0,
             expected_panics: 0,
             clock,
             rng,
         };
         let metadata = Metadata::over(Arc::new(MemoryTables::default())).expect("empty tables");
-        let address = address(NAME_SERVER);
-        NameServer::start(&house.net.net(), address, metadata.key_values, &house.names)
+        let (net, values) = (house.net.net(), metadata.key_values);
+        NameServer::start(&net, address(NAME_SERVER), values, &house.names)
             .await
             .expect("the name server's address is free");
-        house.start_broker().await;
+        house.add_broker("broker-a", BROKER).await;
         house
     }
 
-    /// Starts the broker over what its last life left, and waits until its topics have routes.
+    /// Puts up a machine for a further broker, and starts it.
+    pub async fn add_broker(&mut self, name: &'static str, listen: &str) {
+        let machine = Machine {
+            address: address(listen),
+            disk: SimDisk::new(self.rng.split(name)),
+            tables: MemoryTables::default(),
+            running: None,
+        };
+        self.machines.insert(name, machine);
+        self.start(name).await;
+    }
+
     pub async fn start_broker(&mut self) {
+        self.start("broker-a").await;
+    }
+
+    /// Starts a broker over what its last life left, and waits until its topics have routes.
+    pub async fn start(&mut self, name: &'static str) {
         self.lives += 1;
-        let name = format!("broker {}", self.lives);
+        let machine = &self.machines[name];
         let clock = self.clock.clock();
-        let tasks = Tasks::simulated(clock.clone(), self.rng.split(&name));
+        let rng = self.rng.split(&format!("life {}", self.lives));
+        let tasks = Tasks::simulated(clock.clone(), rng.clone());
         let settings = store::Settings {
             segment_bytes: 4 << 20,
             refuse_percent: 101,
             clean_percent: 101,
             ..store::Settings::default()
         };
-        let root = PathBuf::from("/store");
-        let (store, _) =
-            MessageStore::open(root, settings, self.disk.mount(), clock, tasks.clone())
-                .expect("the store opens");
-        let metadata = Metadata::over(Arc::new(self.tables.clone())).expect("the tables load");
+        let (root, disk) = (PathBuf::from("/store"), machine.disk.mount());
+        let (store, _) = MessageStore::open(root, settings, disk, clock, tasks.clone())
+            .expect("the store opens");
+        let metadata = Metadata::over(Arc::new(machine.tables.clone())).expect("the tables load");
         let settings = BrokerSettings {
             cluster: "DefaultCluster".to_owned(),
-            name: "broker-a".to_owned(),
+            name: name.to_owned(),
             id: 0,
-            listen: address(BROKER),
-            advertised: address(BROKER),
+            listen: machine.address,
+            advertised: machine.address,
             name_servers: vec![NAME_SERVER.to_owned()],
             auto_create_topics: true,
             auto_create_groups: true,
             body_limit: 4 << 20,
         };
-        let rng = self.rng.split(&name);
         let running = self.run(async {
-            let broker = Broker::open(settings, store, metadata, &rng, tasks.clone())
-                .await
-                .expect("the broker opens");
-            broker
-                .start(&self.net.net())
-                .await
-                .expect("the address is free");
-            Running { broker, tasks }
+            let broker = Broker::open(settings, store, metadata, &rng, tasks.clone());
+            let broker = broker.await.expect("the broker opens");
+            let net = self.net.net();
+            broker.start(&net).await.expect("the address is free");
+            (broker, tasks)
         });
-        self.broker = Some(running.await);
-        self.run(self.clock.clock().sleep(Duration::from_millis(10)))
-            .await;
+        let running = running.await;
+        self.machine(name).running = Some(running);
+        self.pass(Duration::from_millis(10)).await;
     }
 
-    /// Stops the broker in good order.
+    fn machine(&mut self, name: &str) -> &mut Machine {
+        self.machines.get_mut(name).expect("a broker of the house")
+    }
+
     pub async fn stop_broker(&mut self) {
-        let Running { broker, tasks } = self.broker.take().expect("the broker runs");
+        self.stop("broker-a").await;
+    }
+
+    /// Stops a broker in good order.
+    pub async fn stop(&mut self, name: &str) {
+        let running = self.machine(name).running.take();
+        let (broker, tasks) = running.expect("the broker runs");
         self.run(async {
             tasks.stop(Duration::from_secs(5)).await;
             broker.close().await.expect("a sound disk");
@@ -134,8 +178,9 @@ impl House {
     /// Takes the process away in the middle of whatever it is doing: what the kernel has is kept,
     /// what was only in memory is not.
     pub async fn kill_broker(&mut self) {
-        let Running { broker, tasks } = self.broker.take().expect("the broker runs");
-        self.disk.kill();
+        let machine = self.machine("broker-a");
+        let (broker, tasks) = machine.running.take().expect("the broker runs");
+        machine.disk.kill();
         drop(broker);
         self.run(tasks.stop(Duration::from_secs(1))).await;
     }

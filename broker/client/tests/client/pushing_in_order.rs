@@ -8,7 +8,7 @@ use client::{Batch, ConsumeFrom, Filter, NewTopic, Outcome, PushConsumer, PushSe
 use model::Topic;
 use parking_lot::Mutex;
 
-use crate::house::{House, group, message, text, topic, with_house};
+use crate::house::{House, group, message, text, topic, with_house, with_houses};
 use crate::inbox::Inbox;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -117,7 +117,7 @@ struct Watch {
 
 #[test]
 fn a_queue_is_never_in_two_hands_while_members_come_and_go() {
-    with_house(async |house| {
+    with_houses(5, async |house| {
         let orders = filled(house, 4, 400).await;
         let watch = Arc::new(Mutex::new(Watch::default()));
         let clock = house.clock.clock();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use client::{ConsumeFrom, Filter, NewTopic, PushConsumer, PushSettings};
 use model::Topic;
 
-use crate::house::{House, counted, group, message, topic, with_house};
+use crate::house::{House, counted, group, message, topic, with_house, with_houses};
 use crate::inbox::Inbox;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -89,7 +89,7 @@ fn a_member_that_vanishes_is_replaced() {
 
 #[test]
 fn no_message_is_lost_while_members_come_and_go() {
-    with_house(async |house| {
+    with_houses(5, async |house| {
         let orders = make(house, 8).await;
         let producer = house.producer().await;
         let inbox = Inbox::new();
@@ -168,5 +168,36 @@ fn administrators_see_who_is_in_a_group() {
         house.run(first.shutdown(LIMIT)).await;
         let connections = house.run(admin.group_connections(&group("workers"))).await;
         assert!(connections.expect("an answer").is_empty());
+    });
+}
+
+#[test]
+fn a_consumer_tells_what_it_is_doing_when_a_broker_asks() {
+    with_house(async |house| {
+        let orders = make(house, 2).await;
+        let producer = house.producer().await;
+        let first = join(house, "a", &orders, &Inbox::new()).await;
+        for number in 0..10 {
+            let message = message(&orders, number.to_string());
+            house
+                .run(producer.send(message))
+                .await
+                .expect("acknowledged");
+        }
+        house.pass(Duration::from_secs(10)).await;
+        let admin = house.client("admin").await.admin();
+        let workers = group("workers");
+        let info = admin.running_info(&workers, "127.0.0.1@a");
+        let info = house.run(info).await.expect("an answer");
+        let of_topic = info
+            .mq_table
+            .iter()
+            .filter(|(queue, _)| queue.topic == "orders");
+        let ends: Vec<i64> = of_topic.map(|(_, state)| state.commit_offset).collect();
+        assert_eq!(ends, [5, 5]);
+        assert_eq!(info.subscription_set.len(), 2);
+        let nobody = admin.running_info(&workers, "127.0.0.1@b");
+        assert!(house.run(nobody).await.is_err());
+        house.run(first.shutdown(LIMIT)).await;
     });
 }
