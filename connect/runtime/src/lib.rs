@@ -2,6 +2,7 @@
 //! Connect's REST API over all of it.
 
 mod broker;
+mod broker_client;
 mod catalogue;
 mod committer;
 mod config;
@@ -17,6 +18,7 @@ mod task;
 mod worker;
 
 pub use broker::{Bounds, Broker, BrokerError, Commit, Pulled, ShardState};
+pub use broker_client::ClientBroker;
 pub use catalogue::{Catalogue, NotFound, Plugin};
 pub use config::{Checked, Config, ConnectorFile, Flat, Tree, TreeError, canonical, check};
 pub use error::Error;

@@ -193,17 +193,21 @@ impl TaskEnv {
         }
     }
 
-    /// Waits while the connector is paused. True if the run begun with these orders shall end.
-    async fn hold(&self, begun: Orders) -> bool {
+    /// Waits while the connector is paused and returns the orders to work by. `None` if the run
+    /// begun with these orders shall end.
+    ///
+    /// Whoever waits for other orders afterwards compares with these: an order that came
+    /// meanwhile is then seen at once, and never taken for the one already obeyed.
+    async fn hold(&self, begun: Orders) -> Option<Orders> {
         let mut orders = self.orders.clone();
         loop {
             let now = *orders.borrow_and_update();
             if now.target == Target::Stopped || now.restarts != begun.restarts {
-                return true;
+                return None;
             }
             if now.target == Target::Running {
                 self.set(State::Running, None, false);
-                return false;
+                return Some(now);
             }
             self.set(State::Paused, None, false);
             if orders.changed().await.is_err() {

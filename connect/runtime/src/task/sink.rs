@@ -163,18 +163,18 @@ impl Delivery<'_> {
             .integer("flush.rows")
             .and_then(|rows| usize::try_from(rows).ok())
             .unwrap_or(10_000);
-        if env.hold(begun).await {
+        let Some(mut orders) = env.hold(begun).await else {
             return Ok(Finish::Ordered);
-        }
+        };
         loop {
-            let orders = *env.orders.borrow();
             let due = self.pending.since.map(|since| since + interval);
             tokio::select! {
                 biased;
                 () = env.other_orders(orders) => {
                     self.flush().await?;
-                    if env.hold(begun).await {
-                        return Ok(Finish::Ordered);
+                    match env.hold(begun).await {
+                        Some(now) => orders = now,
+                        None => return Ok(Finish::Ordered),
                     }
                 }
                 () = until(env, due) => self.flush().await?,

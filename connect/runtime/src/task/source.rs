@@ -37,10 +37,9 @@ pub(super) async fn run(env: &TaskEnv, begun: Orders) -> Result<Finish, TaskErro
     let mut messages = Messages::new(&env.config, queues);
     let mut waiting: Option<SourceBatch> = None;
     loop {
-        if env.hold(begun).await {
+        let Some(orders) = env.hold(begun).await else {
             return Ok(Finish::Ordered);
-        }
-        let orders = *env.orders.borrow();
+        };
         let batch = match waiting.take() {
             Some(batch) => batch,
             None => tokio::select! {
