@@ -28,7 +28,7 @@ pub struct Fetched {
 }
 
 /// Opens outside tables for lookups.
-pub trait Lookups {
+pub trait Lookups: Send + Sync {
     /// `keys` are the positions of the key columns in the table.
     fn open(
         &self,

@@ -1,0 +1,61 @@
+//! Dead letters: rows and records that a job could not use, kept in a topic with their story.
+
+use crate::{Error, OutputRecord};
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use format::{Encoder, Format, Options};
+
+/// Why something became a dead letter, and where it came from.
+pub(crate) struct Story<'a> {
+    pub(crate) job: &'a str,
+    /// `undecodable`, `late` or `function`.
+    pub(crate) kind: &'static str,
+    /// Table or operator.
+    pub(crate) at: &'a str,
+    pub(crate) why: &'a str,
+    /// Queue and record number, of records of a source.
+    pub(crate) origin: Option<(&'a str, i64)>,
+}
+
+/// The original bytes of a record.
+pub(crate) fn record(topic: &str, bytes: &Bytes, story: &Story<'_>) -> OutputRecord {
+    OutputRecord {
+        destination: topic.to_owned(),
+        key: Bytes::new(),
+        body: Some(bytes.clone()),
+        properties: story.properties(),
+    }
+}
+
+/// Rows of an operator as JSON, one letter each.
+pub(crate) fn rows(
+    topic: &str,
+    rows: &RecordBatch,
+    story: &Story<'_>,
+) -> Result<Vec<OutputRecord>, Error> {
+    let encoder = Encoder::new(Format::Json, rows.schema(), Options::default())?;
+    let encoded = encoder.encode(rows)?;
+    Ok(encoded
+        .iter()
+        .map(|bytes| record(topic, bytes, story))
+        .collect())
+}
+
+impl Story<'_> {
+    fn properties(&self) -> Vec<(String, String)> {
+        let mut properties = vec![
+            ("MILLSTREAM_JOB", self.job.to_owned()),
+            ("MILLSTREAM_ERROR", self.kind.to_owned()),
+            ("MILLSTREAM_ERROR_AT", self.at.to_owned()),
+            ("MILLSTREAM_ERROR_WHY", self.why.to_owned()),
+        ];
+        if let Some((queue, offset)) = self.origin {
+            properties.push(("MILLSTREAM_ORIGIN_QUEUE", queue.to_owned()));
+            properties.push(("MILLSTREAM_ORIGIN_OFFSET", offset.to_string()));
+        }
+        properties
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    }
+}
