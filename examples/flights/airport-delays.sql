@@ -3,8 +3,8 @@
 
 CREATE TABLE flights (
     `date` TIMESTAMP(3),
-    delay INT,
-    distance INT,
+    delay BIGINT,
+    distance BIGINT,
     origin STRING,
     destination STRING,
     seen AS PROCTIME(),
@@ -38,8 +38,8 @@ CREATE TABLE airport_delays (
     city STRING,
     flights BIGINT,
     mean_delay DOUBLE,
-    worst_delay INT,
-    miles DECIMAL(18, 3)
+    worst_delay BIGINT,
+    miles DECIMAL(38, 3)
 ) WITH (
     'connector' = 'rocketmq',
     'topic' = 'airport_delays',
@@ -48,7 +48,7 @@ CREATE TABLE airport_delays (
     'format' = 'json'
 );
 
-CREATE FUNCTION great_circle_miles(from_latitude DOUBLE, from_longitude DOUBLE, to_latitude DOUBLE, to_longitude DOUBLE)
+CREATE FUNCTION haversine_miles(from_latitude DOUBLE, from_longitude DOUBLE, to_latitude DOUBLE, to_longitude DOUBLE)
     RETURNS DOUBLE LANGUAGE wasm AS '../functions/rust/haversine.wasm';
 
 -- A sum of DECIMAL does not depend on the order in which rows arrive; a sum of DOUBLE would.
@@ -58,7 +58,7 @@ SELECT
     f.delay,
     f.origin,
     a.city,
-    CAST(great_circle_miles(a.latitude, a.longitude, b.latitude, b.longitude) AS DECIMAL(10, 3)) AS miles
+    CAST(haversine_miles(a.latitude, a.longitude, b.latitude, b.longitude) AS DECIMAL(10, 3)) AS miles
 FROM flights AS f
 JOIN airports FOR SYSTEM_TIME AS OF f.seen AS a ON f.origin = a.iata
 JOIN airports FOR SYSTEM_TIME AS OF f.seen AS b ON f.destination = b.iata;

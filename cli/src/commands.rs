@@ -1,0 +1,114 @@
+//! One file for each noun of the command line.
+
+pub mod config;
+pub mod connector;
+pub mod consume;
+pub mod demo;
+pub mod function;
+pub mod group;
+pub mod job;
+pub mod produce;
+pub mod topic;
+pub mod up;
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use client::Client;
+use runtime::{Clock, Net, Tasks};
+
+use crate::arguments::{Arguments, Command, Global};
+use crate::failure::{Exit, Failure};
+
+/// Runs one command to its end.
+pub fn run(arguments: Arguments) -> Result<()> {
+    let global = arguments.global;
+    match arguments.command {
+        Command::Up(up) => up::run(&up),
+        Command::Demo(demo) => demo::run(&demo),
+        Command::Config(config) => config::run(&config),
+        Command::Run(run) => job::run(&global, &run),
+        Command::Job(command) => job::job(&global, &command),
+        Command::Connector(command) => connector::run(&global, &command),
+        Command::Function(command) => function::run(&global, &command),
+        Command::Produce(produce) => with_client(&global, async |client| {
+            produce::run(&client, &produce).await
+        }),
+        Command::Consume(consume) => with_client(&global, async |client| {
+            consume::run(&global, &client, &consume).await
+        }),
+        Command::Topic(command) => with_client(&global, async |client| {
+            topic::run(&global, &client, &command).await
+        }),
+        Command::Group(command) => with_client(&global, async |client| {
+            group::run(&global, &client, &command).await
+        }),
+    }
+}
+
+/// Longest a command waits for its tasks when it ends.
+const STOP: Duration = Duration::from_secs(2);
+
+/// Runs `work` with a client of the name servers the command line names.
+fn with_client(global: &Global, work: impl AsyncFnOnce(Client) -> Result<()>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let tasks = Tasks::new(Clock::real());
+        let client = Client::connect(client::Settings::new(
+            &global.nameservers,
+            Net::real(),
+            tasks.clone(),
+        ))
+        .await
+        .map_err(explained)?;
+        let outcome = work(client).await;
+        tasks.stop(STOP).await;
+        outcome.map_err(|why| match why.downcast::<client::Error>() {
+            Ok(why) => explained(why),
+            Err(why) => why,
+        })
+    })
+}
+
+/// What the client could not do, as a reader needs it.
+pub fn explained(why: client::Error) -> anyhow::Error {
+    use client::Error;
+    let text = why.to_string();
+    let failure = match &why {
+        Error::Unreachable { .. } | Error::TimedOut { .. } => Failure::new(Exit::Unreachable, "unreachable", text)
+            .why("the name server's address comes from -n, MILLSTREAM_NAMESERVERS or its default; a broker's from its route")
+            .fix("start a house:  millstream up"),
+        Error::NoRoute { topic, .. } => Failure::new(Exit::NotFound, "topic.not-found", format!("topic {:?} does not exist", topic.as_str()))
+            .why(text)
+            .fix(format!("make it:  millstream topic create {topic}")),
+        Error::NoBroker { .. } | Error::NoQueues { .. } => Failure::new(Exit::Unreachable, "broker.none", text).fix("is a broker running and registered?  millstream up"),
+        Error::Name(_) | Error::Illegal { .. } => Failure::new(Exit::Usage, "usage", text),
+        _ => Failure::new(Exit::Usage, "refused", text),
+    };
+    failure.into()
+}
+
+/// Asks before something is lost; `--yes` answers for scripts.
+pub fn confirm(yes: bool, what: &str) -> Result<()> {
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        bail!(
+            Failure::new(Exit::Usage, "confirm", format!("{what} would be deleted"))
+                .why("nobody can be asked: standard input is no terminal")
+                .fix("say --yes")
+        );
+    }
+    eprint!("delete {what}? [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    if !matches!(answer.trim(), "y" | "Y" | "yes") {
+        bail!(Failure::new(Exit::Usage, "confirm", "nothing was deleted"));
+    }
+    Ok(())
+}

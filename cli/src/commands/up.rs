@@ -1,0 +1,136 @@
+//! `millstream up`: every role in one process, on loopback.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::arguments::Up;
+use crate::failure::{Exit, Failure};
+use crate::house::{House, Machine, Roles};
+use crate::settings::{self, Layers, Settings};
+
+pub fn run(up: &Up) -> Result<()> {
+    let file = match &up.config {
+        Some(path) => Some((
+            path.clone(),
+            std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read {}", path.display()))?,
+        )),
+        None => None,
+    };
+    // The developer profile: what is not there is made when it is used.
+    let mut flags = vec![
+        "topics.auto-create=true".to_owned(),
+        "groups.auto-create=true".to_owned(),
+    ];
+    flags.extend(up.set.iter().cloned());
+    let settings = settings(&Layers {
+        file,
+        environment: std::env::vars().collect(),
+        flags,
+    })?;
+    let data = data_folder(up.data.clone())?;
+    let told = data.clone();
+    serve(settings, data, Roles::ALL, move |house| {
+        let address = |address: Option<std::net::SocketAddr>| {
+            address
+                .map(|address| address.to_string())
+                .unwrap_or_default()
+        };
+        eprintln!("data          {}", told.display());
+        eprintln!(
+            "name server   {}  (give this to clients)",
+            address(house.name_server_address)
+        );
+        eprintln!("broker        {}", address(house.broker_address));
+        eprintln!(
+            "not safe for strangers: no login, topics and groups are made when used, loopback only"
+        );
+        eprintln!("stop with Ctrl-C; a second  millstream up  goes on where this one was");
+    })
+}
+
+/// The settings of all layers, or one failure that names every mistake.
+pub fn settings(layers: &Layers) -> Result<Settings> {
+    settings::load(layers).map_err(|findings| {
+        let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
+        anyhow!(
+            Failure::new(
+                Exit::Usage,
+                "settings.invalid",
+                format!("the settings have {} mistakes", lines.len())
+            )
+            .why(lines.join("\n"))
+            .fix("all keys with their meaning:  millstream config default")
+        )
+    })
+}
+
+/// Where data lies unless told: never in the current folder.
+pub fn data_folder(asked: Option<PathBuf>) -> Result<PathBuf> {
+    if let Some(asked) = asked {
+        return Ok(asked);
+    }
+    let variable = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    variable("XDG_DATA_HOME")
+        .or_else(|| Some(variable("HOME")?.join(".local/share")))
+        .map(|home| home.join("millstream"))
+        .context("neither HOME nor XDG_DATA_HOME is set: say where data lies with --data DIR")
+}
+
+/// Runs the roles until the process is told to stop; `ready` is called once every door is open.
+pub fn serve(
+    settings: Settings,
+    data: PathBuf,
+    roles: Roles,
+    ready: impl FnOnce(&House),
+) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")?;
+    runtime.block_on(async {
+        std::fs::create_dir_all(&data)
+            .with_context(|| format!("cannot make {}", data.display()))?;
+        let mut house = match House::start(machine(&settings)?, &settings, &data, roles).await {
+            Ok(house) => house,
+            Err(why) => return Err(cannot_start(&why)),
+        };
+        if let Err(why) = house.open_doors(&settings).await {
+            house.stop().await?;
+            return Err(cannot_start(&why));
+        }
+        ready(&house);
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        eprintln!("stopping");
+        house.stop().await
+    })
+}
+
+fn cannot_start(why: &anyhow::Error) -> anyhow::Error {
+    Failure::new(Exit::Conflict, "up.failed", "the house cannot start")
+        .why(format!("{why:#}"))
+        .fix("if another one runs on the same ports or data, stop it, or choose others with --set and --data")
+        .into()
+}
+
+/// The machine, with the process's own doors reached over memory.
+fn machine(settings: &Settings) -> Result<Machine> {
+    let mut machine = Machine::real();
+    for listen in [&settings.nameserver.listen, &settings.broker.listen] {
+        let address = listen
+            .parse()
+            .with_context(|| format!("{listen:?} is not an address such as 127.0.0.1:10911"))?;
+        machine.net = machine.net.with_local(address);
+    }
+    Ok(machine)
+}
