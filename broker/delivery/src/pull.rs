@@ -16,9 +16,13 @@ use crate::filter::Filter;
 use crate::long_polls::{Full, LongPolls};
 
 /// Most messages one answer carries.
-const MESSAGES_LIMIT: usize = 160;
+const MESSAGES_LIMIT: usize = 8_192;
 /// Most bytes one answer carries; the first message always goes.
 const BYTES_LIMIT: usize = 256 << 10;
+/// RocketMQ never gives more messages than this. Who asks for more reads in bulk, and gets
+/// [`BULK_BYTES_LIMIT`].
+const BULK: usize = 160;
+const BULK_BYTES_LIMIT: usize = 4 << 20;
 
 /// One request for messages.
 #[derive(Clone, Debug)]
@@ -158,7 +162,11 @@ impl Pulls {
         }
         let limit = ReadLimit {
             messages: pull.max_messages.clamp(1, MESSAGES_LIMIT),
-            bytes: BYTES_LIMIT,
+            bytes: if pull.max_messages > BULK {
+                BULK_BYTES_LIMIT
+            } else {
+                BYTES_LIMIT
+            },
         };
         let filter = &pull.filter;
         let wanted_entry = |entry: &IndexEntry| filter.keeps_entry(entry.tags_code);

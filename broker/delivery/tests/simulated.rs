@@ -1,0 +1,381 @@
+//! Epoch commits and delayed messages through crashes, from seeds.
+//!
+//! A run appends on a simulated disk, loses the process or the power at any moment, opens again,
+//! and goes on. `DELIVERY_SEED` repeats one seed, `DELIVERY_SEEDS` sets how many are tried.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use delivery::{EpochCommit, Epochs, Error, LongPolls, Publisher, Schedule};
+use metadata::{Durability, MemoryTables, Metadata};
+use model::{ConsumerGroup, Message, QueueId, QueueOffset, Topic, properties, record};
+use runtime::{Rng, SimClock, SimDisk, Tasks};
+use store::{Flush, MessageStore, ReadLimit, Settings};
+use tokio::task::LocalSet;
+
+const HOST: &str = "127.0.0.1:10911";
+
+fn seeds(default: u64) -> Vec<u64> {
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .map(|text| text.parse().expect("a seed is a number"))
+    };
+    match number("DELIVERY_SEED") {
+        Some(seed) => vec![seed],
+        None => (0..number("DELIVERY_SEEDS").unwrap_or(default)).collect(),
+    }
+}
+
+fn for_each_seed(default: u64, run: impl AsyncFn(World)) {
+    for seed in seeds(default) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            LocalSet::new().block_on(&runtime, run(World::new(seed)));
+        }));
+        if let Err(panic) = outcome {
+            eprintln!("DELIVERY_SEED={seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// What outlives a process: its disk, its metadata, and time.
+struct World {
+    rng: Rng,
+    disk: SimDisk,
+    tables: MemoryTables,
+    clock: SimClock,
+}
+
+/// One process.
+struct Life {
+    store: MessageStore,
+    metadata: Metadata,
+    publisher: Publisher,
+    tasks: Tasks,
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        let rng = Rng::seeded(seed);
+        World {
+            disk: SimDisk::new(rng.split("disk")),
+            tables: MemoryTables::default(),
+            clock: SimClock::new(1_700_000_000_000),
+            rng,
+        }
+    }
+
+    fn start(&self, name: &str) -> Life {
+        let clock = self.clock.clock();
+        let tasks = Tasks::simulated(clock.clone(), self.rng.split(name));
+        let settings = Settings {
+            segment_bytes: 16 << 10,
+            flush: Flush::Sync,
+            flush_interval_ms: 5,
+            checkpoint_interval_ms: 20,
+            refuse_percent: 101,
+            clean_percent: 101,
+            retention_hours: 1_000_000,
+            ..Settings::default()
+        };
+        let (store, _) = MessageStore::open(
+            PathBuf::from("/store"),
+            settings,
+            self.disk.mount(),
+            clock,
+            tasks.clone(),
+        )
+        .unwrap_or_else(|why| panic!("{name}: {why}"));
+        let metadata = Metadata::over(Arc::new(self.tables.clone())).expect("memory loads");
+        let publisher = Publisher::new(store.clone(), HOST.parse().expect("an address"));
+        Life {
+            store,
+            metadata,
+            publisher,
+            tasks,
+        }
+    }
+
+    /// Loses the power: what was not synced may be gone, here and in the metadata.
+    async fn crash(&self, life: Life) {
+        self.disk.crash();
+        life.tasks.stop(Duration::from_secs(1)).await;
+        self.tables.crash();
+    }
+
+    /// Lets time pass until `done`, in small steps.
+    async fn until(&self, mut done: impl FnMut() -> bool) {
+        for _ in 0..10_000 {
+            if done() {
+                return;
+            }
+            self.clock.run(Duration::from_millis(1)).await;
+        }
+        panic!("it never happened");
+    }
+}
+
+impl Life {
+    async fn bodies(&self, queue: &QueueId) -> Vec<String> {
+        let (mut bodies, mut next) = (Vec::new(), self.store.bounds(queue).unwrap_or_default().min);
+        loop {
+            let limit = ReadLimit {
+                messages: 100,
+                bytes: 1 << 20,
+            };
+            let read = self
+                .store
+                .read(queue, next, limit, |_| true, |_| true)
+                .await
+                .expect("the queue is readable");
+            for bytes in &read.records {
+                let message = record::decode(bytes)
+                    .expect("a stored record decodes")
+                    .message;
+                bodies.push(
+                    String::from_utf8(message.body.to_vec()).expect("the test's bodies are text"),
+                );
+            }
+            if read.records.is_empty() {
+                return bodies;
+            }
+            next = read.next;
+        }
+    }
+}
+
+fn queue(topic: &str) -> QueueId {
+    QueueId::new(Topic::parse(topic).expect("a valid topic"), 0)
+}
+
+fn commit(generation: u64, epoch: u64) -> EpochCommit {
+    let output = |part: u64| Message::new(queue("out").topic, 0, format!("{epoch}/{part}"));
+    EpochCommit {
+        job: "job".into(),
+        generation,
+        shard: 0,
+        epoch,
+        group: Some(ConsumerGroup::parse("job").expect("a valid group")),
+        offsets: vec![(queue("in"), QueueOffset(epoch * 10))],
+        outputs: (0..epoch % 4).map(output).collect(),
+        positions: BTreeMap::from([("file".to_owned(), format!("{epoch}"))]),
+    }
+}
+
+#[test]
+fn an_epoch_is_in_the_topic_once_and_whole_whatever_crashes() {
+    for_each_seed(60, async |world| {
+        let mut known = 0;
+        for life in 0..world.rng.range(2..6) {
+            let process = world.start(&format!("life {life}"));
+            let opened = Epochs::open(
+                process.store.clone(),
+                process.publisher.clone(),
+                process.metadata.clone(),
+                process.tasks.clone(),
+            );
+            let epochs = opened.await.expect("the epochs open");
+            let state = epochs.state("job", 0);
+            assert!(
+                state.epoch == known || state.epoch == known + 1,
+                "epoch {} after {known} was acknowledged",
+                state.epoch
+            );
+            if state.epoch > 0 {
+                assert_eq!(state.positions.get("file"), Some(&state.epoch.to_string()));
+                let offset = process.metadata.offsets.get("job", &queue("in"));
+                assert_eq!(
+                    offset,
+                    Some(QueueOffset(state.epoch * 10)),
+                    "offsets come with their epoch"
+                );
+            }
+            let expected: Vec<_> = (1..=state.epoch)
+                .flat_map(|epoch| (0..epoch % 4).map(move |part| format!("{epoch}/{part}")))
+                .collect();
+            assert_eq!(process.bodies(&queue("out")).await, expected);
+
+            let generation = epochs.fence("job").expect("the job is ours");
+            known = state.epoch;
+            let worker = tokio::task::spawn_local({
+                let (epochs, rng) = (epochs.clone(), world.rng.split(&format!("worker {life}")));
+                async move {
+                    for epoch in known + 1..=known + rng.range(1..12) {
+                        // The caller does not know whether its last try arrived: it says it again.
+                        for _ in 0..rng.range(1..3) {
+                            if epochs.commit(commit(generation, epoch)).await.is_err() {
+                                return epoch - 1;
+                            }
+                        }
+                        if rng.chance(0.3) {
+                            epochs.flush().expect("memory takes it");
+                        }
+                    }
+                    u64::MAX
+                }
+            });
+            for _ in 0..world.rng.range(0..20) {
+                world.clock.run(Duration::from_millis(1)).await;
+            }
+            known = known.max(epochs.state("job", 0).epoch);
+            worker.abort();
+            world.crash(process).await;
+        }
+    });
+}
+
+#[test]
+fn a_fenced_run_of_a_job_commits_nothing_more() {
+    for_each_seed(1, async |world| {
+        let life = world.start("life");
+        let epochs = Epochs::open(
+            life.store.clone(),
+            life.publisher.clone(),
+            life.metadata.clone(),
+            life.tasks.clone(),
+        )
+        .await
+        .expect("open");
+        let old = epochs.fence("job").expect("first");
+        let new = epochs.fence("job").expect("second");
+        let drive = |commit| {
+            let epochs = epochs.clone();
+            tokio::task::spawn_local(async move { epochs.commit(commit).await })
+        };
+        let fenced = drive(commit(old, 1));
+        world.until(|| fenced.is_finished()).await;
+        assert!(
+            matches!(fenced.await.expect("it ran"), Err(Error::Fenced { asked, current, .. }) if asked == old && current == new)
+        );
+        for (epoch, repeated) in [(3, false), (3, true)] {
+            let done = drive(commit(new, epoch));
+            world.until(|| done.is_finished()).await;
+            assert_eq!(
+                done.await.expect("it ran").expect("ours").repeated,
+                repeated
+            );
+        }
+        let earlier = drive(commit(new, 2));
+        world.until(|| earlier.is_finished()).await;
+        assert!(matches!(
+            earlier.await.expect("it ran"),
+            Err(Error::EpochOrder {
+                last: 3,
+                asked: 2,
+                ..
+            })
+        ));
+        assert_eq!(life.bodies(&queue("out")).await, ["3/0", "3/1", "3/2"]);
+        epochs.forget("job").expect("forgotten");
+        assert_eq!(epochs.state("job", 0).epoch, 0);
+    });
+}
+
+#[test]
+fn a_delayed_message_arrives_once_and_never_early_through_crashes() {
+    for_each_seed(40, async |world| {
+        let polls = LongPolls::default();
+        let mut sent: BTreeMap<String, i64> = BTreeMap::new();
+        let mut seen: BTreeMap<String, i64> = BTreeMap::new();
+        let lives = world.rng.range(2..5);
+        for life in 0..lives {
+            let process = world.start(&format!("life {life}"));
+            let opened = Schedule::open(
+                process.store.clone(),
+                process.publisher.clone(),
+                world.clock.clock(),
+                |_| QueueOffset(0),
+            );
+            let schedule = opened.await.expect("the schedule opens");
+            process.store.tell(Arrived {
+                schedule: schedule.clone(),
+                _polls: polls.clone(),
+            });
+            schedule.start(&process.tasks);
+            for number in 0..world.rng.range(0..8) {
+                let level = world.rng.range(1..4);
+                let mut message = Message::new(queue("out").topic, 0, format!("{life}.{number}"));
+                message.properties.set(properties::DELAY, level);
+                let publisher = process.publisher.clone();
+                let send =
+                    tokio::task::spawn_local(async move { publisher.publish(message).await });
+                world.until(|| send.is_finished()).await;
+                if send.await.expect("it ran").is_ok() {
+                    let delay = [0, 1_000, 5_000, 10_000][level as usize];
+                    sent.insert(format!("{life}.{number}"), world.clock.wall() + delay);
+                }
+            }
+            let last = life + 1 == lives;
+            let wait = if last {
+                30_000
+            } else {
+                world.rng.range(0..12_000)
+            };
+            for _ in 0..wait / 50 {
+                world.clock.run(Duration::from_millis(50)).await;
+                for body in process.bodies(&queue("out")).await {
+                    seen.entry(body).or_insert_with(|| world.clock.wall());
+                }
+            }
+            let delivered = process.bodies(&queue("out")).await;
+            let mut once = delivered.clone();
+            once.sort();
+            once.dedup();
+            assert_eq!(
+                once.len(),
+                delivered.len(),
+                "nothing arrives twice: {delivered:?}"
+            );
+            if last {
+                let mut expected: Vec<_> = sent.keys().cloned().collect();
+                expected.sort();
+                assert_eq!(once, expected, "everything acknowledged arrives");
+            }
+            world.crash(process).await;
+        }
+        for (body, at) in &seen {
+            if let Some(due) = sent.get(body) {
+                // The store's clock is read a moment before ours.
+                assert!(*at + 60 >= *due, "{body} was due at {due} and came at {at}");
+            }
+        }
+    });
+}
+
+struct Arrived {
+    schedule: Arc<Schedule>,
+    _polls: LongPolls,
+}
+
+impl store::Arrivals for Arrived {
+    fn arrived(&self, queue: &QueueId, _: QueueOffset, _: i64) {
+        self.schedule.arrived(queue);
+    }
+}
+
+#[test]
+fn committed_offsets_that_were_flushed_survive() {
+    for_each_seed(1, async |world| {
+        let life = world.start("life");
+        let group = ConsumerGroup::parse("g").expect("a valid group");
+        life.metadata
+            .offsets
+            .commit(&group, &queue("in"), QueueOffset(5));
+        life.metadata
+            .flush(Durability::Now)
+            .expect("memory takes it");
+        world.crash(life).await;
+        let life = world.start("again");
+        assert_eq!(
+            life.metadata.offsets.get("g", &queue("in")),
+            Some(QueueOffset(5))
+        );
+    });
+}
