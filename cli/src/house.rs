@@ -16,6 +16,7 @@ use runtime::{Clock, Disk, Net, RealDisk, Rng, Tasks};
 use server::{Broker, BrokerSettings, NameServer};
 use store::MessageStore;
 
+use crate::adoption::adopt;
 use crate::settings::{Flush, Settings};
 
 /// Longest a clean stop waits for tasks to end.
@@ -136,12 +137,14 @@ impl House {
         let (store, recovery) = MessageStore::open(
             path.clone(),
             store_settings(settings),
-            disk,
+            disk.clone(),
             clock,
             tasks.clone(),
         )
         .with_context(|| format!("the store in {}", path.display()))?;
         tracing::info!(?recovery, "the store is open");
+        adopt(&disk, &path, &metadata)
+            .with_context(|| format!("taking over {}", path.join("config").display()))?;
         let listen = address("broker.listen", &settings.broker.listen)?;
         let advertised = match settings.broker.advertise.as_str() {
             "" => listen,
@@ -299,6 +302,7 @@ fn store_settings(settings: &Settings) -> store::Settings {
             Flush::Sync => store::Flush::Sync,
         },
         hot_bytes: usize::try_from(settings.store.hot_bytes.0).unwrap_or(usize::MAX),
+        retention_hours: settings.store.retention.0.as_secs() / 3_600,
         ..store::Settings::default()
     }
 }

@@ -1,5 +1,7 @@
 //! Results on standard output: a table for people, JSON for programs.
 
+use std::io::Write;
+
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
@@ -14,7 +16,7 @@ pub fn rows<R: Serialize>(
 ) {
     match output {
         Output::Json => json(&rows),
-        Output::Table => println!("{}", table(headings, rows.iter().map(cells))),
+        Output::Table => line(&table(headings, rows.iter().map(cells))),
     }
 }
 
@@ -25,7 +27,7 @@ pub fn one<T: Serialize>(output: Output, thing: &T, lines: &[(&str, String)]) {
         Output::Table => {
             let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
             for (name, value) in lines {
-                println!("{name:width$}  {value}");
+                line(&format!("{name:width$}  {value}"));
             }
         }
     }
@@ -46,7 +48,14 @@ pub fn table(headings: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Stri
 
 fn json<T: Serialize + ?Sized>(thing: &T) {
     let text = serde_json::to_string_pretty(thing).expect("what a command prints is plain JSON");
-    println!("{text}");
+    line(&text);
+}
+
+/// Prints one piece of data. A reader that has seen enough, such as `head`, is no failure.
+pub fn line(text: &str) {
+    if writeln!(std::io::stdout().lock(), "{text}").is_err() {
+        std::process::exit(0);
+    }
 }
 
 /// A moment as RFC 3339 in UTC; nothing for a time before 1970, which stands for "never".

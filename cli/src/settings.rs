@@ -60,6 +60,7 @@ pub struct Store {
     pub flush: Flush,
     pub flush_timeout: Span,
     pub segment_bytes: Bytes,
+    pub retention: Span,
     pub hot_bytes: Bytes,
 }
 

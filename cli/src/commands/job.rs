@@ -39,7 +39,7 @@ pub fn run(global: &Global, run: &Run) -> Result<()> {
     let asked = json!({ "name": name, "script": script, "base": base, "explain": run.explain });
     let answer = admin(global).post("/v1/jobs", &asked)?;
     if run.explain {
-        println!("{}", answer["dataflow"].as_str().unwrap_or_default());
+        output::line(answer["dataflow"].as_str().unwrap_or_default());
         return Ok(());
     }
     let name = answer["name"].as_str().unwrap_or_default();
@@ -87,7 +87,11 @@ pub fn job(global: &Global, command: &Job) -> Result<()> {
             lines.extend(counters.map(|(name, count)| (name.as_str(), text(count))));
             output::one(global.output, &detail, &lines);
             if global.output == crate::arguments::Output::Table {
-                println!("\n{}", text(&detail["dataflow"]));
+                output::line(&format!(
+                    "
+{}",
+                    text(&detail["dataflow"])
+                ));
             }
         }
         Job::Stop { job, drain } => done(

@@ -104,6 +104,7 @@ pub async fn run(global: &Global, client: &Client, command: &Topic) -> Result<()
 fn hidden(topic: &TopicName, cluster: &protocol::body::ClusterInfo) -> bool {
     let name = topic.as_str();
     topic.is_system()
+        || name.ends_with("_REPLY_TOPIC")
         || (&cluster.cluster_addr_table)
             .into_iter()
             .any(|(cluster, brokers)| {

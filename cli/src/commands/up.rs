@@ -44,6 +44,10 @@ pub fn run(up: &Up) -> Result<()> {
             address(house.name_server_address)
         );
         eprintln!("broker        {}", address(house.broker_address));
+        if let Some((admin, connect)) = house.doors {
+            eprintln!("jobs          http://{admin}/v1/jobs");
+            eprintln!("connectors    http://{connect}/connectors");
+        }
         eprintln!(
             "not safe for strangers: no login, topics and groups are made when used, loopback only"
         );

@@ -61,9 +61,11 @@ const ALWAYS_ON: &str = "always on";
 /// Keys that are accepted and change nothing, with the reason.
 const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("enablePropertyFilter", ALWAYS_ON),
-    ("deleteWhen", "segments are not deleted yet"),
-    ("fileReservedTime", "segments are not deleted yet"),
-    ("diskMaxUsedSpaceRatio", "segments are not deleted yet"),
+    ("deleteWhen", "old segments go at four in the morning"),
+    (
+        "diskMaxUsedSpaceRatio",
+        "old segments go early from three quarters of the disk on",
+    ),
     (
         "transientStorePoolEnable",
         "an acknowledged message is never only in user space",
@@ -155,6 +157,7 @@ fn one(line: usize, key: &str, value: &str) -> Line {
                 format!("{value:?} is neither ASYNC_FLUSH nor SYNC_FLUSH"),
             ),
         },
+        "fileReservedTime" => mapped(key, "store.retention", &format!("{value}h")),
         "syncFlushTimeout" => mapped(key, "store.flush-timeout", &format!("{value}ms")),
         "brokerRole" => match value {
             "ASYNC_MASTER" => Line::WithoutEffect {
@@ -225,7 +228,7 @@ mod tests {
         assert_eq!(settings.store.segment_bytes, Bytes(1 << 20));
         assert!(translated.lines.contains(&Line::WithoutEffect {
             key: "deleteWhen".into(),
-            why: "segments are not deleted yet"
+            why: "old segments go at four in the morning"
         }));
     }
 

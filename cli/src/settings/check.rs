@@ -99,6 +99,7 @@ pub fn check(text: &str) -> Vec<Finding> {
             }
         }
     }
+    findings.sort_by_key(|finding| finding.place);
     findings
 }
 
