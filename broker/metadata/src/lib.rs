@@ -19,5 +19,5 @@ pub use groups::{GroupConfig, Groups};
 pub use import::{Import, Imported};
 pub use key_values::KeyValues;
 pub use metadata::Metadata;
-pub use tables::{Batch, Durability, FjallTables, MemoryTables, Table, Tables};
+pub use tables::{Batch, Durability, Entry, FjallTables, MemoryTables, Table, Tables};
 pub use topics::{FilterType, Permission, TopicConfig, Topics};

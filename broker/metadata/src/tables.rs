@@ -68,12 +68,15 @@ impl Batch {
     }
 }
 
+/// A key and its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
 /// What metadata needs of a store.
 pub trait Tables: Send + Sync {
     /// Applies the whole batch, or nothing of it.
     fn apply(&self, batch: Batch, durability: Durability) -> Result<(), Error>;
     /// Every entry of a table, in key order.
-    fn entries(&self, table: Table) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error>;
+    fn entries(&self, table: Table) -> Result<Vec<Entry>, Error>;
 }
 
 /// Tables in a folder, by fjall. One process at a time may hold them.
@@ -129,7 +132,7 @@ impl Tables for FjallTables {
         writes.commit().map_err(failed)
     }
 
-    fn entries(&self, table: Table) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+    fn entries(&self, table: Table) -> Result<Vec<Entry>, Error> {
         let failed = |why: fjall::Error| Error::Read {
             doing: table.name(),
             why: why.to_string(),
@@ -175,7 +178,7 @@ impl Tables for MemoryTables {
         Ok(())
     }
 
-    fn entries(&self, table: Table) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+    fn entries(&self, table: Table) -> Result<Vec<Entry>, Error> {
         let state = self.state.lock();
         let entries = state.0.iter().filter(|((own, _), _)| *own == table);
         Ok(entries
