@@ -171,7 +171,7 @@ fn commit(generation: u64, epoch: u64) -> EpochCommit {
 
 #[test]
 fn an_epoch_is_in_the_topic_once_and_whole_whatever_crashes() {
-    for_each_seed(60, async |world| {
+    for_each_seed(40, async |world| {
         let mut known = 0;
         for life in 0..world.rng.range(2..6) {
             let process = world.start(&format!("life {life}"));
@@ -280,7 +280,7 @@ fn a_fenced_run_of_a_job_commits_nothing_more() {
 
 #[test]
 fn a_delayed_message_arrives_once_and_never_early_through_crashes() {
-    for_each_seed(40, async |world| {
+    for_each_seed(20, async |world| {
         let polls = LongPolls::default();
         let mut sent: BTreeMap<String, i64> = BTreeMap::new();
         let mut seen: BTreeMap<String, i64> = BTreeMap::new();
