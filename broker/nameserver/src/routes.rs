@@ -129,7 +129,7 @@ impl Routes {
                 snapshot.replace_topics(&from.broker, registration.topics);
             }
         });
-        let master = (from.id != 0).then(|| BrokerAddress { id: 0, ..from });
+        let master = (from.id != 0).then_some(BrokerAddress { id: 0, ..from });
         let alive = master.and_then(|master| {
             let known = brokers
                 .leases
@@ -155,13 +155,11 @@ impl Routes {
         let known = self.snapshot.load().cluster.brokers.contains_key(broker);
         if known {
             self.change(|snapshot| {
-                drop(
-                    snapshot
-                        .topics
-                        .entry(topic)
-                        .or_default()
-                        .insert(broker.to_owned(), queues),
-                )
+                snapshot
+                    .topics
+                    .entry(topic)
+                    .or_default()
+                    .insert(broker.to_owned(), queues);
             });
         }
         known
