@@ -313,7 +313,9 @@ fn origins(source: &Source) -> Result<(Vec<Origin>, Schema), BoxError> {
                 Origin::Body(body.len() - 1)
             }
             ColumnKind::Computed(_) => {
-                return Err(format!("column {} is computed and cannot be read", column.name).into());
+                return Err(
+                    format!("column {} is computed and cannot be read", column.name).into(),
+                );
             }
         });
     }
