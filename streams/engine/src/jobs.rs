@@ -61,10 +61,13 @@ struct Entry {
     last: Status,
 }
 
+/// The task of a run, for whoever waits first for its end.
+type Ending = Arc<tokio::sync::Mutex<Option<Task<Result<(), String>>>>>;
+
 struct Running {
     stop: watch::Sender<Stop>,
     status: watch::Receiver<Status>,
-    task: Arc<tokio::sync::Mutex<Option<Task<Result<(), String>>>>>,
+    task: Ending,
 }
 
 /// How a job is doing.
@@ -401,7 +404,7 @@ impl Entry {
             status
                 .counters
                 .iter()
-                .find(|(name, _)| name.to_string() == counter)
+                .find(|(name, _)| **name == counter)
                 .map_or(0, |(_, count)| *count)
         };
         JobInfo {
