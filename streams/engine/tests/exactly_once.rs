@@ -38,11 +38,14 @@ const WINDOW_MS: i64 = 1000;
 const QUEUES: usize = 3;
 const BAD: &[u8] = b"not a row";
 
+/// A row of a queue, `None` for a record that does not decode.
+type Cell = Option<(&'static str, i64, i64)>;
+
 /// What outlives the job: the broker's topics, what was published, and what will go wrong next.
 #[derive(Default)]
 struct World {
     /// Per queue: key, value, time; `None` cannot be decoded.
-    queues: Vec<Vec<Option<(&'static str, i64, i64)>>>,
+    queues: Vec<Vec<Cell>>,
     epoch: u64,
     output: Vec<OutputRecord>,
     positions: BTreeMap<String, u64>,
