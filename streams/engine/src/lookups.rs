@@ -143,16 +143,18 @@ fn decode(table: &TableSpec, path: &Path, content: Bytes) -> Result<RecordBatch,
         .get("format")
         .map_or("csv", String::as_str)
         .parse()?;
+    let prefix = format!("{format}.");
+    let own = |key: &String| {
+        key.strip_prefix(&prefix)
+            .filter(|key| *key != "header")
+            .map(str::to_owned)
+    };
     let given = table
         .options
         .iter()
-        .filter(|(key, _)| key.starts_with(format.name()) && !key.ends_with(".header"));
-    let options = Options::parse(
-        format,
-        &given
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect(),
-    )?;
+        .filter_map(|(key, value)| Some((own(key)?, value.clone())))
+        .collect();
+    let options = Options::parse(format, &given)?;
     let records = match format {
         Format::Csv => csv_records(table, &content, &options)?,
         Format::Json | Format::Raw => lines(&content),

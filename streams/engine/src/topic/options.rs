@@ -38,8 +38,7 @@ impl TopicOptions {
         let given: BTreeMap<_, _> = table
             .options
             .iter()
-            .filter(|(key, _)| key.starts_with(&prefix))
-            .map(|(key, value)| (key.clone(), value.clone()))
+            .filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value.clone())))
             .collect();
         let topic = option("topic")
             .ok_or_else(|| format!("table {} needs the option 'topic'", table.name))?;
