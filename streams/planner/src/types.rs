@@ -29,9 +29,7 @@ pub(crate) fn arrow_type(written: &ast::DataType) -> Result<DataType, String> {
         Sql::String(None) => DataType::Utf8,
         Sql::Varchar(length) | Sql::CharacterVarying(length) => text(written, length)?,
         Sql::Bytes(None) => DataType::Binary,
-        Sql::Varbinary(None | Some(BinaryLength::Max)) => {
-            DataType::Binary
-        }
+        Sql::Varbinary(None | Some(BinaryLength::Max)) => DataType::Binary,
         Sql::Varbinary(Some(BinaryLength::IntegerLength { length: MAX_LENGTH })) => {
             DataType::Binary
         }
