@@ -441,6 +441,17 @@ async fn a_validation_tells_the_errors_by_option() {
         json!(1),
         "the probe looks at the file"
     );
+    config["connector.class"] = "file".into();
+    config["type"] = "source".into();
+    let family = process
+        .request(
+            "PUT",
+            "/connector-plugins/file/config/validate",
+            &config.to_string(),
+        )
+        .await;
+    assert_eq!((family.0, &family.1["name"]), (200, &json!("file-source")));
+    assert_eq!(family.1["findings"][0]["path"], "path");
     let other = process
         .request(
             "PUT",

@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use connect_sdk::{Finding, OptionKind, OptionSpec};
+use connect_sdk::{Finding, Kind, OptionKind, OptionSpec};
 use format::Format;
 use serde_json::{Value, json};
 
@@ -75,11 +75,14 @@ pub(super) async fn validate(
         );
         return Ok(failure(StatusCode::BAD_REQUEST, &message));
     };
-    let Ok(plugin) = worker
-        .catalogue()
-        .find(&class, None)
-        .or_else(|_| worker.catalogue().find(included, None))
-    else {
+    // A family is one connector only together with the type beside it.
+    let kind = match given.get("type").map(String::as_str) {
+        Some("source") => Some(Kind::Source),
+        Some("sink") => Some(Kind::Sink),
+        _ => None,
+    };
+    let found = worker.catalogue().find(&class, kind);
+    let Ok(plugin) = found.or_else(|_| worker.catalogue().find(included, kind)) else {
         return Ok(unknown(&class));
     };
     let description = &plugin.description;
@@ -185,6 +188,8 @@ fn validation(class: &str, given: &Flat, options: &[OptionSpec], checked: &Check
         "error_count": checked.findings.iter().filter(|finding| finding.is_error()).count(),
         "groups": groups,
         "configs": configs,
+        // Ours, beside Kafka's fields: warnings too, and hints as such.
+        "findings": checked.findings,
     })
 }
 
