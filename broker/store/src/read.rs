@@ -85,7 +85,8 @@ impl Shared {
             return Ok(nothing);
         }
         let mut read = nothing(ReadStatus::NoMatchedMessage, from, bounds);
-        let mut taken = 0;
+        // Messages, not records: an inner batch counts as many as it holds.
+        let (mut taken, mut taken_bytes) = (0, 0);
         let mut scanned = 0;
         while scanned < SCANNED_ENTRIES {
             let mut entries = self
@@ -98,23 +99,25 @@ impl Shared {
             if entries.is_empty() {
                 break;
             }
-            scanned += entries.len();
             let mut chosen = Vec::new();
-            let (mut messages, mut bytes) = (read.records.len(), taken);
+            let (mut messages, mut bytes) = (taken, taken_bytes);
             let mut full = false;
             for entry in entries {
-                let wanted = !entry.is_hole() && wanted_entry(&entry);
-                if wanted {
+                if !entry.is_hole() {
+                    // Asked of every entry, wanted or not: the next read begins where RocketMQ's does.
                     full = messages > 0
-                        && (messages >= limit.messages
+                        && (messages + entry.count as usize > limit.messages
                             || bytes + entry.size as usize > limit.bytes);
                     if full {
                         break;
                     }
-                    messages += 1;
-                    bytes += entry.size as usize;
-                    chosen.push(entry);
+                    if wanted_entry(&entry) {
+                        messages += entry.count as usize;
+                        bytes += entry.size as usize;
+                        chosen.push(entry);
+                    }
                 }
+                scanned += 1;
                 read.next = entry.next();
             }
             let found = match self.fetch(&chosen).await {
@@ -127,13 +130,14 @@ impl Shared {
             };
             for (entry, record) in found {
                 if view(&record).is_ok_and(|view| wanted_record(&view)) {
-                    taken += record.len();
+                    taken += entry.count as usize;
+                    taken_bytes += record.len();
                     read.records.push(record);
                     read.entries.push(entry);
                 }
             }
             // A record filter may have left room that the entries did not.
-            if full && read.records.len() == messages || read.records.len() >= limit.messages {
+            if full && taken == messages || taken >= limit.messages {
                 break;
             }
         }

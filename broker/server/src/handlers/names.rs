@@ -104,7 +104,8 @@ impl Names<'_> {
         let body = TopicRoute {
             broker_datas: route.brokers.into_iter().map(broker_data).collect(),
             filter_server_table: Table::new(),
-            order_topic_conf: self.key_values.get(ORDERED_TOPICS, header.topic),
+            // RocketMQ tells it only when `orderMessageEnable` is set, which it is not by default.
+            order_topic_conf: None,
             queue_datas: queue_datas.collect(),
         };
         let standard = header.standard_json || request.header.version >= Version::V4_9_4;

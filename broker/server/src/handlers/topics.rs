@@ -1,5 +1,7 @@
 //! Topics under administration: made, changed, listed, measured, deleted.
 
+use std::sync::Arc;
+
 use delivery::LongPolls;
 use metadata::{CommittedOffsets, FilterType, Permission, TopicConfig};
 use model::{NameError, QueueId, QueueOffset, Timestamp, Topic, system_topics};
@@ -155,7 +157,12 @@ impl Topics<'_> {
     /// Answers 351.
     pub fn config(&self, request: &Frame) -> Result<Reply, Refusal> {
         let header = GetTopicConfig::read_fields(&request.header.ext)?;
-        match self.topics.get(header.topic) {
+        // A light topic has no settings of its own.
+        let light = || {
+            let light = Topic::stored(header.topic).is_ok_and(|topic| topic.is_lite());
+            light.then(|| Arc::new(TopicConfig::with_queues(1)))
+        };
+        match self.topics.get(header.topic).or_else(light) {
             Some(config) => {
                 Ok(Reply::success().body(body::encode(&wire_topic(header.topic, &config))))
             }
