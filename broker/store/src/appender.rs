@@ -29,9 +29,10 @@ use tokio::sync::oneshot;
 
 use batch::CopyBuffer;
 pub use request::Appended;
-use request::{Outcome, Request, Written};
+use request::{Outcome, OwnAnswers, Reply, Request, Written};
 
 use crate::dispatch::TOMBSTONES;
+use crate::fence::Fence;
 use crate::flusher::Flusher;
 use crate::guard::Guard;
 use crate::health::Health;
@@ -46,6 +47,11 @@ use crate::{Error, Flush, Settings};
 const BATCH_BYTES: u64 = 256 << 10;
 /// Bytes after which the leader's role is handed on.
 const LEADERSHIP_BYTES: u64 = 8 << 20;
+
+/// What became of the records of one request.
+type Many = SmallVec<[Appended; 1]>;
+type Answers = Vec<Result<Written, Error>>;
+type Outcomes = Vec<oneshot::Receiver<Outcome>>;
 
 /// Appends to the log. Cheap to clone.
 #[derive(Clone)]
@@ -63,6 +69,7 @@ struct Shared {
     flusher: Arc<Flusher>,
     health: Arc<Health>,
     guard: Guard,
+    fence: Arc<Fence>,
     seal: GroupSeal,
     queue: Mutex<Queue>,
     /// The leader's own; nobody else locks it.
@@ -102,6 +109,7 @@ pub(crate) struct Collaborators {
     pub flusher: Arc<Flusher>,
     pub health: Arc<Health>,
     pub guard: Guard,
+    pub fence: Arc<Fence>,
 }
 
 impl Appender {
@@ -123,6 +131,7 @@ impl Appender {
             flusher: with.flusher,
             health: with.health,
             guard: with.guard,
+            fence: with.fence,
             seal: GroupSeal::new(nobody, Checksum::Record),
             queue: Mutex::default(),
             tail: Mutex::new(Tail {
@@ -180,14 +189,55 @@ impl Appender {
         }
     }
 
-    async fn run(&self, request: Request) -> Result<SmallVec<[Appended; 1]>, Error> {
-        let written = match self.enter(request) {
-            Ok(result) => result?,
-            Err(outcome) => match outcome.await.map_err(|_| Error::Closed)? {
-                Outcome::Done(result) => return result.map(|written| written.appended),
-                Outcome::Lead(leadership) => leadership.lead()?,
-            },
-        };
+    /// Appends records that have nothing to do with each other. Those that arrived together
+    /// are written together.
+    pub(crate) async fn append_each(&self, records: Vec<Unplaced>) -> Vec<Result<Appended, Error>> {
+        let mut refused = Vec::new();
+        let mut requests = Vec::with_capacity(records.len());
+        for (number, record) in records.into_iter().enumerate() {
+            match refuse_reserved(&record) {
+                Ok(()) => requests.push(Request::new([record], &self.shared.index)),
+                Err(error) => refused.push((number, error)),
+            }
+        }
+        let written = self.run_all(requests).await;
+        let one = |mut appended: Many| appended.pop().expect("one record gives one answer");
+        let mut results: Vec<_> = written.into_iter().map(|result| result.map(one)).collect();
+        for (number, error) in refused {
+            results.insert(number, Err(error));
+        }
+        results
+    }
+
+    async fn run(&self, request: Request) -> Result<Many, Error> {
+        let mut results = self.run_all(vec![request]).await;
+        results.pop().expect("one request gives one result")
+    }
+
+    async fn run_all(&self, requests: Vec<Request>) -> Vec<Result<Many, Error>> {
+        let mut results = Vec::with_capacity(requests.len());
+        match self.enter(requests) {
+            Ok(written) => {
+                for written in written {
+                    results.push(self.acknowledge(written).await);
+                }
+            }
+            Err(outcomes) => {
+                for outcome in outcomes {
+                    results.push(match outcome.await {
+                        Ok(Outcome::Done(result)) => result.map(|written| written.appended),
+                        Ok(Outcome::Lead(leadership)) => self.acknowledge(leadership.lead()).await,
+                        Err(_) => Err(Error::Closed),
+                    });
+                }
+            }
+        }
+        results
+    }
+
+    /// Waits for the flush where the sender waits for it.
+    async fn acknowledge(&self, written: Result<Written, Error>) -> Result<Many, Error> {
+        let written = written?;
         if self.shared.settings.flush == Flush::Sync {
             if written.waits {
                 self.shared.flusher.durable(written.end).await?;
@@ -198,37 +248,41 @@ impl Appender {
         Ok(written.appended)
     }
 
-    /// Writes the request and what else is queued, or queues it behind the leader.
-    fn enter(
-        &self,
-        mut request: Request,
-    ) -> Result<Result<Written, Error>, oneshot::Receiver<Outcome>> {
+    /// Writes the requests and what else is queued, or queues them behind the leader.
+    fn enter(&self, mut requests: Vec<Request>) -> Result<Answers, Outcomes> {
         let mut queue = self.shared.queue.lock();
         if !queue.led {
             queue.led = true;
             drop(queue);
-            return Ok(self.lead(request));
+            return Ok(self.lead(requests));
         }
-        let (reply, outcome) = oneshot::channel();
-        request.reply = Some(reply);
-        queue.requests.push_back(request);
-        Err(outcome)
+        let outcomes = requests.iter_mut().map(|request| {
+            let (reply, outcome) = oneshot::channel();
+            request.reply = Reply::Other(reply);
+            outcome
+        });
+        let outcomes = outcomes.collect();
+        queue.requests.extend(requests);
+        Err(outcomes)
     }
 
     /// Leads until nobody waits or enough is written; returns what became of `own`.
-    fn lead(&self, mut own: Request) -> Result<Written, Error> {
-        own.reply = None;
+    fn lead(&self, mut own: Vec<Request>) -> Answers {
+        let mut answers: OwnAnswers = Vec::with_capacity(own.len());
+        for (number, request) in own.iter_mut().enumerate() {
+            request.reply = Reply::Own(number);
+            answers.push(None);
+        }
         let watch = LeaderWatch {
             shared: &self.shared,
         };
         let mut tail = self.shared.tail.lock();
-        let mut own_answer = None;
-        let mut requests = vec![own];
+        let mut requests = own;
         let mut led = 0;
         loop {
             led += self
                 .shared
-                .write(&mut tail, requests.drain(..), &mut own_answer);
+                .write(&mut tail, requests.drain(..), &mut answers);
             let mut queue = self.shared.queue.lock();
             if queue.requests.is_empty() {
                 queue.led = false;
@@ -251,17 +305,18 @@ impl Appender {
             }
         }
         drop(watch);
-        own_answer.expect("the leader's own request is in its first batch")
+        let answered = |answer: Option<_>| answer.expect("every request of a batch is answered");
+        answers.into_iter().map(answered).collect()
     }
 
     fn hand_over(&self, next: Option<Request>) {
         let Some(mut request) = next else { return };
-        let reply = request.reply.take();
+        let reply = std::mem::replace(&mut request.reply, Reply::Own(0));
         let leadership = Leadership {
             appender: self.clone(),
             request: Some(Box::new(request)),
         };
-        if let Some(reply) = reply {
+        if let Reply::Other(reply) = reply {
             // If the sender has gone, dropping the role hands it on.
             let _ = reply.send(Outcome::Lead(leadership));
         }
@@ -271,7 +326,8 @@ impl Appender {
 impl Leadership {
     fn lead(mut self) -> Result<Written, Error> {
         let request = self.request.take().expect("a role is taken up once");
-        self.appender.lead(*request)
+        let mut answers = self.appender.lead(vec![*request]);
+        answers.pop().expect("one request gives one answer")
     }
 }
 
@@ -279,7 +335,7 @@ impl Drop for Leadership {
     fn drop(&mut self) {
         if let Some(request) = self.request.take() {
             // Nobody asks for the outcome any more.
-            let _ = self.appender.lead(*request);
+            let _ = self.appender.lead(vec![*request]);
         }
     }
 }

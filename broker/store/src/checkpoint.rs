@@ -79,6 +79,8 @@ struct Generation {
     /// Bytes of the heads it began with.
     base: u64,
     last: Option<Position>,
+    /// There is a checkpoint without heads, and there will be no other until a restart.
+    forgotten: bool,
 }
 
 impl Saved {
@@ -115,6 +117,11 @@ impl Saved {
             }
         }
         Ok((None, newest))
+    }
+
+    /// True if it says nothing but how far the log is durable.
+    pub(crate) fn is_from_the_start(&self) -> bool {
+        self.heads.is_empty() && self.position.replay_from == 0
     }
 
     /// Everything up to the last frame that closes a checkpoint.
@@ -164,6 +171,7 @@ impl Checkpoints {
             length: 0,
             base: 0,
             last: None,
+            forgotten: false,
         };
         Self {
             disk,
@@ -179,6 +187,9 @@ impl Checkpoints {
     /// Saves what changed since the last time. Waits for the disk.
     pub(crate) fn save(&self) -> Result<(), Error> {
         let mut generation = self.state.lock();
+        if self.index.is_damaged() {
+            return self.forget(&mut generation);
+        }
         // Taken first: what becomes readable meanwhile may be in the heads already, and is
         // recognised when it is read again.
         let replay_from = self.publisher.indexed();
@@ -203,6 +214,29 @@ impl Checkpoints {
             self.index.still_changed(changed);
         }
         result
+    }
+
+    /// Nothing of a damaged index is saved: the next start builds it anew.
+    fn forget(&self, generation: &mut Generation) -> Result<(), Error> {
+        if generation.forgotten {
+            return Ok(());
+        }
+        self.flusher.flush()?;
+        let durable = self.publisher.mark.durable();
+        let position = Position {
+            durable,
+            guard: self.guard,
+            ..Position::default()
+        };
+        begin_anew(
+            self.disk.as_ref(),
+            &self.directory,
+            generation.number + 1,
+            position,
+        )?;
+        generation.number += 1;
+        generation.forgotten = true;
+        Ok(())
     }
 
     fn write(
@@ -272,6 +306,7 @@ impl Checkpoints {
             length: bytes.len() as u64,
             base: bytes.len() as u64,
             last: generation.last,
+            forgotten: false,
         };
         for entry in self
             .disk

@@ -36,6 +36,36 @@ struct Waiter {
     done: Box<dyn FnOnce(Result<(), Error>) + Send>,
 }
 
+/// A flush on its way to a thread. If it never runs, because the tasks are over, or does not
+/// come to its end, those who wait hear of it.
+struct Job {
+    flusher: Arc<Flusher>,
+    run: bool,
+}
+
+impl Job {
+    fn run(mut self) {
+        self.flusher.run();
+        self.run = true;
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if self.run {
+            return;
+        }
+        let waiters = {
+            let mut state = self.flusher.state.lock();
+            state.running = false;
+            std::mem::take(&mut state.waiters)
+        };
+        for waiter in waiters {
+            (waiter.done)(Err(Error::Closed));
+        }
+    }
+}
+
 impl Flusher {
     pub(crate) fn new(
         segments: Arc<Segments>,
@@ -68,9 +98,12 @@ impl Flusher {
             !std::mem::replace(&mut state.running, true)
         };
         if start {
-            let flusher = self.clone();
+            let job = Job {
+                flusher: self.clone(),
+                run: false,
+            };
             // The job ends by itself when nobody waits any more.
-            drop(self.tasks.blocking("flush", move || flusher.run()));
+            drop(self.tasks.blocking("flush", move || job.run()));
         }
     }
 
@@ -87,6 +120,7 @@ impl Flusher {
         durable.await.map_err(|_| Error::Closed)?
     }
 
+    /// Flushes until nobody waits.
     fn run(&self) {
         loop {
             let result = self.flush();
@@ -102,11 +136,12 @@ impl Flusher {
                 (done, state.running)
             };
             for waiter in done {
-                let answer = match self.health.read_only() {
-                    Some(error) if result.is_err() => Err(error),
-                    _ => Ok(()),
+                let failed = if waiter.end > durable {
+                    self.health.read_only()
+                } else {
+                    None
                 };
-                (waiter.done)(answer);
+                (waiter.done)(failed.map_or(Ok(()), Err));
             }
             if !again {
                 return;

@@ -37,6 +37,10 @@ impl Health {
         self.closed.store(true, Ordering::Release);
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     pub(crate) fn read_only(&self) -> Option<Error> {
         self.broken
             .get()
@@ -48,7 +52,7 @@ impl Health {
         if let Some(error) = self.read_only() {
             return Err(error);
         }
-        if self.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return Err(Error::Closed);
         }
         match *self.full.lock() {

@@ -55,17 +55,17 @@ impl KeyIndex {
         }
     }
 
-    /// Adds what an older part of the log holds, in its order, while newer keys are here.
-    pub(crate) fn add_older(&self, records: impl IntoIterator<Item = (u32, u64)>) {
-        let older = KeyIndex::default();
-        older.add(records);
+    /// Puts the keys of an older part of the log behind all that are here. False if there was
+    /// no room for all of them.
+    pub(crate) fn add_older(&self, older: KeyIndex) -> bool {
         let mut tables = self.tables.write();
         for table in older.tables.into_inner().into_iter().rev() {
             if (tables.len() + 1) * TABLE_ENTRIES > ENTRIES_LIMIT {
-                return;
+                return false;
             }
             tables.push_front(table);
         }
+        true
     }
 
     /// Log offsets of records that may have the key, newest first, from below `before` on.
@@ -159,7 +159,9 @@ mod tests {
     fn older_keys_join_behind_newer_ones() {
         let keys = KeyIndex::default();
         keys.add([(1, 100), (2, 110)]);
-        keys.add_older([(1, 5), (1, 9)]);
+        let older = KeyIndex::default();
+        older.add([(1, 5), (1, 9)]);
+        assert!(keys.add_older(older));
         keys.add([(1, 120)]);
         assert_eq!(keys.find(1, u64::MAX, 10), [120, 100, 9, 5]);
     }

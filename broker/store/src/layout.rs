@@ -14,6 +14,7 @@ pub(crate) struct Layout {
     pub lock: PathBuf,
     pub index_log: PathBuf,
     pub checkpoints: PathBuf,
+    pub fence: PathBuf,
 }
 
 impl Layout {
@@ -27,6 +28,7 @@ impl Layout {
             lock: root.join("lock"),
             index_log: own.join("queues"),
             checkpoints: own.join("heads"),
+            fence: own.join("fence"),
         }
     }
 }

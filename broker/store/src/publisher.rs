@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use model::{QueueId, QueueOffset};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use crate::dispatch::KeyHashes;
 use crate::key_index::KeyIndex;
@@ -37,11 +38,11 @@ pub(crate) struct Publisher {
 pub(crate) struct Staged {
     /// Where the last of them ends in the log.
     pub end: u64,
-    pub records: Vec<StagedRecord>,
+    pub records: SmallVec<[StagedRecord; 1]>,
 }
 
 pub(crate) struct StagedRecord {
-    pub entries: smallvec::SmallVec<[(Arc<Head>, Arrival); 1]>,
+    pub entries: SmallVec<[(Arc<Head>, Arrival); 1]>,
     pub keys: KeyHashes,
     pub at: u64,
 }

@@ -13,6 +13,7 @@ mod lookup;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{QueueId, Topic};
 use parking_lot::{Mutex, RwLock};
@@ -30,6 +31,8 @@ pub(crate) struct QueueIndex {
     /// Heads that are not as the last checkpoint has them.
     changed: Mutex<Vec<Arc<Head>>>,
     log: IndexLog,
+    /// A block could not be read: what is here must not be saved.
+    damaged: AtomicBool,
 }
 
 type Heads = HashMap<QueueId, Arc<Head>, foldhash::fast::RandomState>;
@@ -44,11 +47,17 @@ impl QueueIndex {
             heads: RwLock::new(heads),
             changed: Mutex::default(),
             log,
+            damaged: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn log(&self) -> &IndexLog {
         &self.log
+    }
+
+    /// True once a block was missing or damaged.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Acquire)
     }
 
     pub(crate) fn get(&self, queue: &QueueId) -> Option<Arc<Head>> {

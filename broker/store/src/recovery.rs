@@ -15,6 +15,7 @@ use model::LogOffset;
 use runtime::Disk;
 
 use crate::checkpoint::{Position, Saved, begin_anew};
+use crate::fence::Fence;
 use crate::guard::Guard;
 use crate::key_index::KeyIndex;
 use crate::layout::Layout;
@@ -79,6 +80,7 @@ pub(crate) fn recover(
         .exists(&layout.abort)
         .map_err(Error::disk("looking for a crash"))?;
     let mut segments = files::open_segments(disk.as_ref(), layout)?;
+    let fence = Fence::load(disk.as_ref(), &layout.fence)?.unwrap_or(u64::MAX);
     let (saved, mut generation) = Saved::load(disk.as_ref(), &layout.checkpoints)?;
     let adopted = generation == 0;
     let log_min = segments.first().map_or(0, |segment| segment.start);
@@ -91,10 +93,12 @@ pub(crate) fn recover(
             );
             return Err(files::refused(layout, why));
         }
-        saved => saved.filter(|saved| (log_min..=log_space).contains(&saved.position.replay_from)),
+        saved => saved.filter(|saved| {
+            saved.is_from_the_start() || (log_min..=log_space).contains(&saved.position.replay_from)
+        }),
     };
     let known_durable = saved.as_ref().map(|saved| saved.position.durable);
-    let rebuilt = saved.is_none();
+    let rebuilt = saved.as_ref().is_none_or(Saved::is_from_the_start);
     let known_guard = saved.as_ref().map(|saved| saved.position.guard);
     let guard = known_guard.unwrap_or_default();
     let mut indexed = build(disk, layout, settings, &segments, guard, saved)?;
@@ -112,7 +116,7 @@ pub(crate) fn recover(
         // The heads may know records that are gone. No later start may believe them either.
         generation += 1;
         let position = Position {
-            replay_from: log_min,
+            replay_from: 0,
             durable: at,
             guard,
             ..Position::default()
@@ -128,6 +132,7 @@ pub(crate) fn recover(
             layout,
             &mut segments,
             &indexed.end,
+            fence,
             known_durable,
         )?
     } else {
@@ -200,7 +205,7 @@ fn build(
     let log_min = segments.first().map_or(0, |segment| segment.start);
     let from = saved
         .as_ref()
-        .map_or(log_min, |saved| saved.position.replay_from);
+        .map_or(log_min, |saved| saved.position.replay_from.max(log_min));
     let saved = saved.unwrap_or_default();
     let index_end = saved.position.index_end;
     let index_log = IndexLog::open(disk.clone(), layout.index_log.clone(), index_end)?;
@@ -225,7 +230,7 @@ fn build(
 /// it is taken for durable.
 fn last_with_data(segments: &[Arc<Segment>]) -> Result<u64, Error> {
     for segment in segments.iter().rev() {
-        if scan::last_written(segment, segment.start)?.is_some() {
+        if scan::last_written(segment, segment.start, u64::MAX)?.is_some() {
             return Ok(segment.start);
         }
     }
@@ -276,36 +281,35 @@ fn write_again(segment: &Segment, from: u64, until: u64) -> Result<(), Error> {
     segment.file.fdatasync().map_err(Error::disk(doing))
 }
 
-/// Makes everything behind the end as if it had never been written.
+/// Makes everything behind the end as if it had never been written. Nothing was behind the
+/// fence.
 fn cut_behind(
     disk: &dyn Disk,
     layout: &Layout,
     segments: &mut Vec<Arc<Segment>>,
     end: &LogEnd,
+    fence: u64,
     known_durable: Option<u64>,
 ) -> Result<Option<Cut>, Error> {
     let mut written_to = None;
     let in_use = segments.partition_point(|segment| segment.end() <= end.at);
-    let mut dropped = false;
     // From the back, so that being killed on the way leaves the same end to be found.
     while segments.len() > in_use + 1 {
         let last = segments.len() - 1;
-        let written = scan::last_written(&segments[last], segments[last].start)?;
+        let written = scan::last_written(&segments[last], segments[last].start, fence)?;
         if written.is_none() && last == in_use + 1 {
             break;
         }
         written_to = written_to.max(written);
         disk.unlink(&segments[last].path)
             .map_err(Error::disk("cutting the log"))?;
-        segments.pop();
-        dropped = true;
-    }
-    if dropped {
+        // One by one, so that no crash leaves a gap behind.
         disk.fsync_dir(&layout.log)
             .map_err(Error::disk("cutting the log"))?;
+        segments.pop();
     }
     if let Some(active) = segments.get(in_use) {
-        let written = scan::last_written(active, end.at)?;
+        let written = scan::last_written(active, end.at, fence)?;
         written_to = written_to.max(written);
         if let Some(written) = written {
             zero(active, end.at, written)?;

@@ -15,19 +15,17 @@ const HYSTERESIS_PERCENT: u64 = 2;
 const HEAD: usize = 128;
 
 impl Shared {
-    /// Deletes what may go, and refuses or admits appends by what is left of the disk. Waits
-    /// for the disk.
-    pub(crate) fn clean(&self) -> Result<(), Error> {
-        let now = self.clock.wall();
-        let kept_from =
-            now.saturating_sub(HOUR_MS.saturating_mul(self.settings.retention_hours as i64));
-        while let Some(end) = self.oldest_ended_before(kept_from)? {
-            self.delete_below(end)?;
+    /// Deletes what may go, and refuses or admits appends by what is left of the disk. What is
+    /// merely old goes at the hours for that, or when the disk fills up, or if `now` is asked
+    /// for. Waits for the disk.
+    pub(crate) fn clean(&self, now: bool) -> Result<(), Error> {
+        let space = self.space()?;
+        let settings = &self.settings;
+        let filling = used_percent(space) >= u64::from(settings.delete_percent);
+        if now || filling || settings.delete_hours.contains(&hour_of(self.clock.wall())) {
+            self.delete_expired()?;
         }
-        let space = self
-            .disk
-            .space(&self.layout.log)
-            .map_err(Error::disk("asking for space"))?;
+        let space = self.space()?;
         if used_percent(space) >= u64::from(self.settings.clean_percent) {
             let segments = self.segments.all();
             if let [oldest, _, ..] = &segments[..] {
@@ -43,6 +41,20 @@ impl Shared {
         self.health
             .set_full((used_percent(space) >= limit).then_some(space));
         Ok(())
+    }
+
+    fn delete_expired(&self) -> Result<(), Error> {
+        let kept_ms = HOUR_MS.saturating_mul(self.settings.retention_hours as i64);
+        let kept_from = self.clock.wall().saturating_sub(kept_ms);
+        while let Some(end) = self.oldest_ended_before(kept_from)? {
+            self.delete_below(end)?;
+        }
+        Ok(())
+    }
+
+    fn space(&self) -> Result<Space, Error> {
+        let space = self.disk.space(&self.layout.log);
+        space.map_err(Error::disk("asking for space"))
     }
 
     /// Where the oldest segment ends, if another follows that began before `time`.
@@ -67,6 +79,11 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// Hour of the day, in UTC.
+fn hour_of(wall_ms: i64) -> u8 {
+    wall_ms.div_euclid(HOUR_MS).rem_euclid(24) as u8
 }
 
 fn used_percent(space: Space) -> u64 {
@@ -94,4 +111,21 @@ pub(crate) fn first_stored(segment: &Segment) -> Result<Option<Timestamp>, Error
         .read_exact_at(&mut record, 0)
         .map_err(Error::disk(doing))?;
     Ok(view(&record).ok().map(|record| record.stored))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_are_those_of_the_day() {
+        assert_eq!(hour_of(1_700_000_000_000), 22);
+        assert_eq!(hour_of(-1), 23);
+    }
+
+    #[test]
+    fn a_disk_without_a_size_is_not_full() {
+        let space = |total, available| used_percent(Space { total, available });
+        assert_eq!((space(0, 0), space(200, 20), space(10, 20)), (0, 90, 0));
+    }
 }

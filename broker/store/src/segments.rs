@@ -142,6 +142,21 @@ impl Segments {
         Some(start)
     }
 
+    /// Sees to it that nothing is made any more.
+    pub(crate) fn settle_down(&self) {
+        let mut spare = self.spare.lock();
+        loop {
+            match &mut *spare {
+                Spare::Preparing { wanted } => {
+                    *wanted = true;
+                    self.prepared.wait(&mut spare);
+                }
+                Spare::Ordered { .. } => *spare = Spare::None,
+                _ => return,
+            }
+        }
+    }
+
     /// The segment after `last`, which is full. May wait for the disk.
     pub(crate) fn take_after(&self, last: &Segment) -> Result<Arc<Segment>, Error> {
         self.take_spare(last.end())
@@ -291,14 +306,12 @@ impl Segments {
             dropped
         };
         for segment in &dropped {
-            self.disk
-                .unlink(&segment.path)
+            let gone = self.disk.unlink(&segment.path);
+            // One by one, so that no crash leaves a gap behind.
+            gone.and_then(|()| self.disk.fsync_dir(&self.directory))
                 .map_err(Error::disk("deleting a segment"))?;
         }
         if !dropped.is_empty() {
-            self.disk
-                .fsync_dir(&self.directory)
-                .map_err(Error::disk("deleting segments"))?;
             let mut spare = self.spare.lock();
             if matches!(*spare, Spare::Failed { .. }) {
                 *spare = Spare::None;

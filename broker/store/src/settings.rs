@@ -25,6 +25,12 @@ pub struct Settings {
     pub delay_levels_ms: Vec<i64>,
     /// Hours a segment is kept after its last record. RocketMQ: `fileReservedTime`.
     pub retention_hours: u64,
+    /// Hours of the day, in UTC, in which segments are deleted whose time is over. RocketMQ:
+    /// `deleteWhen`, there in local time.
+    pub delete_hours: Vec<u8>,
+    /// Share of the disk, in percent, from which such segments are deleted at any hour.
+    /// RocketMQ: `diskMaxUsedSpaceRatio`.
+    pub delete_percent: u8,
     /// Share of the disk, in percent, from which the oldest segments go before their time.
     /// RocketMQ: `diskSpaceCleanForciblyRatio`.
     pub clean_percent: u8,
@@ -70,6 +76,8 @@ impl Default for Settings {
             hot_bytes: 64 << 20,
             delay_levels_ms: default_delay_levels(),
             retention_hours: 72,
+            delete_hours: vec![4],
+            delete_percent: 75,
             clean_percent: 85,
             refuse_percent: 90,
         }

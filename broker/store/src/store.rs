@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use model::record::{RecordView, Unplaced, view};
-use model::{Checksum, IndexKey, LogOffset, QueueId, QueueOffset, Timestamp, Topic, index_keys};
+use model::{Checksum, IndexKey, LogOffset, QueueId, QueueOffset, Timestamp, Topic};
 use parking_lot::Mutex;
 use runtime::{Clock, Disk, DiskLock, Tasks};
 
 use crate::appender::{Appender, Collaborators};
 use crate::checkpoint::Checkpoints;
 use crate::dispatch::TOMBSTONES;
+use crate::fence::Fence;
 use crate::flusher::Flusher;
 use crate::guard::Guard;
 use crate::health::Health;
@@ -23,16 +23,13 @@ use crate::log_reader::LogReader;
 use crate::publisher::Publisher;
 use crate::queue_index::QueueIndex;
 use crate::read::{Bounds, Read, ReadLimit};
-use crate::recovery::{Recovered, Recovery, recover, scan};
+use crate::recovery::{Recovered, Recovery, recover};
 use crate::retention::first_stored;
 use crate::segments::Segments;
 use crate::stats::Counters;
 use crate::time_search::Boundary;
 use crate::watermark::Watermark;
 use crate::{Appended, Arrivals, Error, IndexEntry, RecordChecksum, Settings, Stats};
-
-/// Time between two looks at the disk and at what may be deleted.
-const CLEAN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Handle to a store directory that is open. Cheap to clone.
 ///
@@ -100,7 +97,7 @@ impl MessageStore {
             // From now on it is known up to where the log is durable.
             store.shared.checkpoints.save()?;
         }
-        store.start(LogOffset(report.replayed_from.0));
+        store.shared.start(report.replayed_from);
         Ok((store, report))
     }
 
@@ -157,6 +154,16 @@ impl MessageStore {
             recovered.guard,
             recovered.generation,
         );
+        // A quarter of a segment: far enough to move it in time, near enough to be searched.
+        let window = settings.segment_bytes / 4;
+        let fence = Fence::open(
+            disk.as_ref(),
+            &layout.fence,
+            end,
+            window,
+            tasks.clone(),
+            health.clone(),
+        )?;
         let with = Collaborators {
             settings: settings.clone(),
             clock: clock.clone(),
@@ -167,6 +174,7 @@ impl MessageStore {
             flusher: flusher.clone(),
             health: health.clone(),
             guard: recovered.guard,
+            fence: Arc::new(fence),
         };
         let appender = Appender::new(with, active, end, last_stored);
         let shared = Arc::new(Shared {
@@ -211,6 +219,16 @@ impl MessageStore {
             .sum();
         self.shared.stats.appended(appended.len() as u64, bytes);
         Ok(appended)
+    }
+
+    /// Appends records that arrived together and have nothing else to do with each other: one
+    /// result per record, in their order.
+    pub async fn append_each(&self, records: Vec<Unplaced>) -> Vec<Result<Appended, Error>> {
+        let results = self.appender.append_each(records).await;
+        let appended = results.iter().flatten();
+        let bytes = appended.clone().map(|one| u64::from(one.size)).sum();
+        self.shared.stats.appended(appended.count() as u64, bytes);
+        results
     }
 
     /// Forgets all messages of a topic, for ever; its queues begin at 0 again.
@@ -344,35 +362,7 @@ impl MessageStore {
         begin: Timestamp,
         end: Timestamp,
     ) -> Result<Vec<Bytes>, Error> {
-        let hash = key.hash_in(topic);
-        let mut found = Vec::new();
-        let mut before = u64::MAX;
-        while found.len() < limit {
-            let offsets = self.shared.keys.find(hash, before, limit.clamp(16, 256));
-            let Some(last) = offsets.last() else { break };
-            before = *last;
-            for at in offsets {
-                let bytes = match self.shared.reader.record(LogOffset(at)).await {
-                    Ok(bytes) => bytes,
-                    Err(Error::NoSuchRecord { .. } | Error::Corrupt { .. }) => continue,
-                    Err(error) => return Err(error),
-                };
-                let Ok(record) = view(&bytes) else { continue };
-                if record.stored < begin {
-                    found.reverse();
-                    return Ok(found);
-                }
-                let within = record.stored <= end && record.topic == topic.as_str();
-                if within && index_keys(record.properties).any(|has| same_key(has, key)) {
-                    found.push(bytes);
-                    if found.len() == limit {
-                        break;
-                    }
-                }
-            }
-        }
-        found.reverse();
-        Ok(found)
+        self.shared.query(topic, key, limit, begin, end).await
     }
 
     /// First and one past the last visible byte of the log.
@@ -420,10 +410,11 @@ impl MessageStore {
             .await
     }
 
-    /// Deletes what is older than the settings allow, and looks at the disk's space.
+    /// Deletes what is older than the settings allow, whatever the hour, and looks at the
+    /// disk's space.
     pub async fn clean(&self) -> Result<(), Error> {
         let shared = self.shared.clone();
-        self.blocking("clean", move || shared.clean()).await
+        self.blocking("clean", move || shared.clean(true)).await
     }
 
     /// Where the log's files lie.
@@ -478,118 +469,14 @@ impl MessageStore {
             .await
             .map_err(|_| Error::Closed)?
     }
-
-    /// Starts what runs beside appends and reads.
-    fn start(&self, replayed_from: LogOffset) {
-        let shared = self.shared.clone();
-        let older_keys = move || {
-            let segments = shared.segments.all();
-            let mut older = Vec::new();
-            let read = scan(
-                &segments,
-                shared.guard,
-                shared.segments.min(),
-                replayed_from.0,
-                |record| {
-                    older.extend(keys_of(record));
-                },
-            );
-            match read {
-                Ok(_) => shared.keys.add_older(older),
-                Err(error) => tracing::warn!(%error, "older messages are not found by key"),
-            }
-        };
-        if replayed_from.0 > self.shared.segments.min() {
-            drop(self.shared.tasks.blocking("index older keys", older_keys));
-        }
-        let shared = self.shared.clone();
-        drop(
-            self.shared
-                .tasks
-                .spawn("store", async move { tick(shared).await }),
-        );
-    }
-}
-
-fn keys_of(record: &RecordView<'_>) -> Vec<(u32, u64)> {
-    let Ok(topic) = Topic::stored(record.topic) else {
-        return Vec::new();
-    };
-    let dispatch = crate::dispatch::Dispatch::of_stored(&topic, record);
-    dispatch
-        .keys
-        .into_iter()
-        .map(|hash| (hash, record.log_offset.0))
-        .collect()
-}
-
-/// A key of a message and one that is asked for; tags are found as tags only.
-fn same_key(has: IndexKey<'_>, asked: IndexKey<'_>) -> bool {
-    let tag = |key: IndexKey<'_>| matches!(key, IndexKey::Tag(_));
-    has.text() == asked.text() && tag(has) == tag(asked)
-}
-
-/// Flushes, saves and cleans in turn until the shutdown.
-async fn tick(shared: Arc<Shared>) {
-    let shutdown = shared.tasks.shutdown();
-    let flush = Duration::from_millis(shared.settings.flush_interval_ms.max(1));
-    let save = Duration::from_millis(shared.settings.checkpoint_interval_ms.max(1));
-    let now = shared.clock.now();
-    let (mut next_flush, mut next_save, mut next_clean) = (now + flush, now + save, now);
-    loop {
-        let next = next_flush.min(next_save).min(next_clean);
-        tokio::select! {
-            () = shared.clock.sleep_until(next) => {}
-            () = shutdown.requested() => return,
-        }
-        let now = shared.clock.now();
-        let due = (now >= next_flush, now >= next_save, now >= next_clean);
-        let working = shared.clone();
-        let work = move || working.tend(due.0, due.1, due.2);
-        if shared.tasks.blocking("tend the store", work).await.is_err() {
-            return;
-        }
-        let now = shared.clock.now();
-        if due.0 {
-            next_flush = now + flush;
-        }
-        if due.1 {
-            next_save = now + save;
-        }
-        if due.2 {
-            next_clean = now + CLEAN_INTERVAL;
-        }
-    }
 }
 
 impl Shared {
-    fn tend(&self, flush: bool, save: bool, clean: bool) {
-        let told = |what: &str, result: Result<(), Error>| {
-            if let Err(error) = result {
-                tracing::warn!(%error, "the store could not {what}");
-            }
-        };
-        if self.health.read_only().is_some() {
-            return;
-        }
-        if save {
-            told("save its indexes", self.checkpoints.save());
-            if self.index.log().is_stuck() {
-                self.health
-                    .break_with("the queue index cannot be written".into());
-            }
-        } else if flush {
-            told("flush", self.flusher.flush());
-        }
-        if clean {
-            told("clean up", self.clean());
-        }
-    }
-
     fn close(&self) -> Result<(), Error> {
         let Some(lock) = self.lock.lock().take() else {
             return Ok(());
         };
+        self.segments.settle_down();
         self.checkpoints.save()?;
         let doing = "marking the store as closed";
         self.disk

@@ -8,11 +8,10 @@ use model::record::Placed;
 use runtime::File;
 use smallvec::SmallVec;
 
-use super::request::{Appended, Outcome};
+use super::request::{Appended, Reply};
 use crate::hot_ring::HotRing;
 use crate::publisher::Staged;
 use crate::queue_index::Head;
-use tokio::sync::oneshot;
 
 /// Records up to this size are copied into the hot ring's buffers on their way. A larger body
 /// is written from where the network put it.
@@ -40,7 +39,7 @@ pub(super) struct Answer {
     pub appended: SmallVec<[Appended; 1]>,
     pub end: u64,
     pub waits: bool,
-    pub reply: Option<oneshot::Sender<Outcome>>,
+    pub reply: Reply,
 }
 
 /// The buffer that small records are copied to.

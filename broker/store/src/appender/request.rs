@@ -32,8 +32,27 @@ pub(super) struct Request {
     pub deletes: Option<Topic>,
     /// Whether the sender waits for the flush.
     pub waits: bool,
-    /// `None` if the sender is the leader.
-    pub reply: Option<oneshot::Sender<Outcome>>,
+    pub reply: Reply,
+}
+
+/// Where the outcome goes.
+pub(super) enum Reply {
+    /// The sender is the leader, and this is its so manieth request.
+    Own(usize),
+    Other(oneshot::Sender<Outcome>),
+}
+
+/// Outcomes of the leader's own requests, by their numbers.
+pub(super) type OwnAnswers = Vec<Option<Result<Written, Error>>>;
+
+impl Reply {
+    pub(super) fn give(self, result: Result<Written, Error>, own: &mut OwnAnswers) {
+        match self {
+            // Whoever asked may have gone.
+            Self::Other(reply) => drop(reply.send(Outcome::Done(result))),
+            Self::Own(number) => own[number] = Some(result),
+        }
+    }
 }
 
 pub(super) struct Member {
@@ -72,7 +91,7 @@ impl Request {
             members,
             deletes: None,
             waits,
-            reply: None,
+            reply: Reply::Own(0),
         }
     }
 

@@ -8,7 +8,7 @@ use model::{LogOffset, QueueId, QueueOffset, Timestamp, Topic, system_topics};
 use smallvec::SmallVec;
 
 use super::batch::{Answer, Batch};
-use super::request::{Appended, Member, Outcome, Request, Written};
+use super::request::{Appended, Member, OwnAnswers, Reply, Request, Written};
 use super::{BATCH_BYTES, Shared, Tail};
 use crate::dispatch::{KeyHashes, Tags, lite_offsets_text};
 use crate::publisher::{Staged, StagedRecord};
@@ -18,7 +18,8 @@ use crate::{Error, Flush};
 /// Bytes a segment must have left behind its last record for the blank that ends it.
 pub(super) const BLANK: u64 = 8;
 
-type OwnAnswer = Option<Result<Written, Error>>;
+/// Queues and what they gave out before, in the order in which they did.
+type Taken = SmallVec<[(Arc<Head>, u64); 2]>;
 
 /// A request whose records have their offsets, but not yet their place in the log.
 struct Reserved {
@@ -26,8 +27,7 @@ struct Reserved {
     /// The queue of group records and the offset there, if the members are a group.
     group: Option<(Arc<Head>, u64)>,
     bytes: u64,
-    /// Queues and what they gave out before.
-    taken: Vec<(Arc<Head>, u64)>,
+    taken: Taken,
 }
 
 struct Slot {
@@ -46,27 +46,31 @@ impl Shared {
         &self,
         tail: &mut Tail,
         requests: impl Iterator<Item = Request>,
-        own: &mut OwnAnswer,
+        own: &mut OwnAnswers,
     ) -> u64 {
         let before = tail.position;
         let mut batch = Batch::default();
         for mut request in requests {
-            let reply = request.reply.take();
+            let reply = std::mem::replace(&mut request.reply, Reply::Own(0));
             let (waits, deletes) = (request.waits, request.deletes.take());
-            match self.fit(tail, &mut batch, request, own) {
-                Ok(reserved) => match self.place(tail, &mut batch, reserved) {
-                    Ok((appended, end)) => {
-                        batch.answers.push(Answer {
-                            appended,
-                            end,
-                            waits,
-                            reply,
-                        });
-                    }
-                    Err(error) => answer(reply, Err(error), own),
-                },
-                Err(error) => answer(reply, Err(error), own),
-            }
+            let placed = self
+                .fit(tail, &mut batch, request, own)
+                .and_then(|reserved| self.place(tail, &mut batch, reserved));
+            let deletes = match placed {
+                Ok((appended, end)) => {
+                    batch.answers.push(Answer {
+                        appended,
+                        end,
+                        waits,
+                        reply,
+                    });
+                    deletes
+                }
+                Err(error) => {
+                    reply.give(Err(error), own);
+                    None
+                }
+            };
             if batch.bytes >= BATCH_BYTES || deletes.is_some() {
                 let written = self.commit(tail, &mut batch, own).is_ok();
                 if let Some(topic) = deletes.filter(|_| written) {
@@ -89,7 +93,7 @@ impl Shared {
         tail: &mut Tail,
         batch: &mut Batch,
         request: Request,
-        own: &mut OwnAnswer,
+        own: &mut OwnAnswers,
     ) -> Result<Reserved, Error> {
         self.health.check(request.bytes())?;
         let reserved = self.reserve(request)?;
@@ -120,7 +124,7 @@ impl Shared {
             members: SmallVec::with_capacity(request.members.len()),
             group: None,
             bytes: 0,
-            taken: Vec::with_capacity(request.members.len()),
+            taken: Taken::new(),
         };
         if request.members.len() > 1 {
             let topic = Topic::parse(system_topics::GROUP).expect("our own name keeps the rule");
@@ -161,7 +165,7 @@ impl Shared {
             at += self.seal.len() as u64;
         }
         let mut appended = SmallVec::with_capacity(reserved.members.len());
-        let mut records = Vec::with_capacity(reserved.members.len() + 1);
+        let mut records = SmallVec::new();
         let mut placed = SmallVec::<[_; 1]>::with_capacity(reserved.members.len());
         for slot in reserved.members {
             let size = slot.record.len() as u32;
@@ -225,23 +229,31 @@ impl Shared {
     }
 
     /// Writes the batch, makes it readable, and answers.
-    fn commit(&self, tail: &mut Tail, batch: &mut Batch, own: &mut OwnAnswer) -> Result<(), Error> {
+    fn commit(
+        &self,
+        tail: &mut Tail,
+        batch: &mut Batch,
+        own: &mut OwnAnswers,
+    ) -> Result<(), Error> {
         let mut batch = std::mem::take(batch);
         batch.end_run(&mut tail.buffer);
         if batch.is_empty() {
             return Ok(());
         }
-        if let Err(source) = batch.write(
-            tail.segment.file.as_ref(),
-            tail.position - tail.segment.start,
-        ) {
-            let error = Error::Disk {
-                doing: "writing the log",
-                source,
-            };
+        let place = tail.position - tail.segment.start;
+        let written = self
+            .fence
+            .admit(tail.position + batch.bytes)
+            .and_then(|()| {
+                let doing = "writing the log";
+                batch
+                    .write(tail.segment.file.as_ref(), place)
+                    .map_err(Error::disk(doing))
+            });
+        if let Err(error) = written {
             self.take_back(tail, &mut batch);
             for waiting in batch.answers {
-                answer(waiting.reply, Err(error.again()), own);
+                waiting.reply.give(Err(error.again()), own);
             }
             return Err(error);
         }
@@ -275,7 +287,7 @@ impl Shared {
         }
     }
 
-    fn answer_all(&self, answers: Vec<Answer>, own: &mut OwnAnswer) {
+    fn answer_all(&self, answers: Vec<Answer>, own: &mut OwnAnswers) {
         let sync = self.settings.flush == Flush::Sync;
         let mut waiting = Vec::new();
         let mut end = None;
@@ -291,20 +303,20 @@ impl Shared {
                 end: record_end,
                 waits,
             };
-            if sync && reply.is_some() {
+            if sync && matches!(reply, Reply::Other(_)) {
                 end = Some(record_end);
                 if waits {
                     waiting.push((reply, written));
                     continue;
                 }
             }
-            answer(reply, Ok(written), own);
+            reply.give(Ok(written), own);
         }
         if let Some(end) = end {
             self.flusher.when_durable(end, move |result| {
                 for (reply, written) in waiting {
                     let result = result.as_ref().map(|()| written).map_err(Error::again);
-                    answer(reply, result, &mut None);
+                    reply.give(result, &mut OwnAnswers::new());
                 }
             });
         }
@@ -333,32 +345,20 @@ impl Shared {
     }
 }
 
-fn answer(
-    reply: Option<tokio::sync::oneshot::Sender<Outcome>>,
-    result: Result<Written, Error>,
-    own: &mut OwnAnswer,
-) {
-    match reply {
-        // Whoever asked may have gone.
-        Some(reply) => drop(reply.send(Outcome::Done(result))),
-        None => *own = Some(result),
-    }
-}
-
 /// Offsets of records that are not written are given out again.
-fn give_back(taken: Vec<(Arc<Head>, u64)>) {
+fn give_back(taken: Taken) {
     for (head, next) in taken.into_iter().rev() {
         head.give_back(next);
     }
 }
 
-fn take(head: &Arc<Head>, count: u32, taken: &mut Vec<(Arc<Head>, u64)>) -> u64 {
+fn take(head: &Arc<Head>, count: u32, taken: &mut Taken) -> u64 {
     let offset = head.take(count);
     taken.push((head.clone(), offset));
     offset
 }
 
-fn slot(member: Member, taken: &mut Vec<(Arc<Head>, u64)>) -> Result<Slot, Error> {
+fn slot(member: Member, taken: &mut Taken) -> Result<Slot, Error> {
     let Member {
         mut record,
         dispatch,

@@ -69,9 +69,9 @@ impl Head {
         taken
     }
 
-    /// Gives back offsets whose records were not written.
+    /// Gives back offsets whose records were not written, and all that were taken after them.
     pub(crate) fn give_back(&self, next: u64) {
-        self.next.store(next, Ordering::Release);
+        self.next.fetch_min(next, Ordering::AcqRel);
     }
 
     pub(crate) fn is_dead(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Finds entries that are no longer in a head: from the newest block back, in long hops.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use runtime::Tasks;
 
@@ -21,9 +22,10 @@ impl QueueIndex {
         queue_offset: u64,
         limit: usize,
     ) -> Result<Vec<IndexEntry>, Error> {
-        match self.entries_now(head, queue_offset, limit, IndexLog::find)? {
-            Some(entries) => Ok(entries),
-            None => {
+        match self.entries_now(head, queue_offset, limit, IndexLog::find) {
+            Ok(Some(entries)) => Ok(entries),
+            Err(error) => Err(self.note(error)),
+            Ok(None) => {
                 let (index, head) = (self.clone(), self.get(&head.id));
                 let read = move || {
                     let Some(head) = head else {
@@ -47,7 +49,8 @@ impl QueueIndex {
         limit: usize,
     ) -> Result<Vec<IndexEntry>, Error> {
         let wait = |log: &IndexLog, position| log.read(position).map(Found::Block);
-        let entries = self.entries_now(head, queue_offset, limit, wait)?;
+        let entries = self.entries_now(head, queue_offset, limit, wait);
+        let entries = entries.map_err(|error| self.note(error))?;
         Ok(entries.expect("a lookup that may wait finds every block or fails"))
     }
 
@@ -94,9 +97,20 @@ impl QueueIndex {
                 return Ok((link.base.max(min), upper));
             }
             upper = link.base;
-            links = self.log().read(link.position)?.links.clone();
+            let block = self.log().read(link.position);
+            links = block.map_err(|error| self.note(error))?.links.clone();
         }
         Ok((min, upper))
+    }
+
+    /// Remembers damage, so that the next start builds the index anew.
+    fn note(&self, error: Error) -> Error {
+        if let Error::Index { .. } = error
+            && !self.damaged.swap(true, Ordering::AcqRel)
+        {
+            tracing::error!(%error, "reads of old messages may fail until a restart");
+        }
+        error
     }
 
     /// `None` if `find` does not have a block at hand.

@@ -79,13 +79,14 @@ pub(crate) fn find_valid(
     Ok(None)
 }
 
-/// One more than the position of the last byte in the range that is not zero.
-pub(crate) fn last_written(segment: &Segment, from: u64) -> Result<Option<u64>, Error> {
+/// One more than the position of the last byte of the range that is not zero.
+pub(crate) fn last_written(segment: &Segment, from: u64, until: u64) -> Result<Option<u64>, Error> {
     let mut window = Window::new(segment);
     let mut at = from.max(segment.start);
+    let end = until.min(segment.end());
     let mut last = None;
-    while at < segment.end() {
-        let length = (CHUNK as u64).min(segment.end() - at);
+    while at < end {
+        let length = (CHUNK as u64).min(end - at);
         let bytes = window.bytes(at, length as u32)?;
         if let Some(place) = bytes.iter().rposition(|byte| *byte != 0) {
             last = Some(at + place as u64 + 1);

@@ -1,0 +1,14 @@
+//! What the store promises to those who use it, one thing per test.
+
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+#[path = "promises/disk.rs"]
+mod disk;
+#[path = "promises/house.rs"]
+mod house;
+#[path = "promises/queues.rs"]
+mod queues;
+#[path = "promises/retention.rs"]
+mod retention;
+#[path = "promises/starts.rs"]
+mod starts;

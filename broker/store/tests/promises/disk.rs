@@ -1,0 +1,203 @@
+//! What becomes of the store when its disk is full, fails, or lies.
+
+use std::path::Path;
+use std::time::Duration;
+
+use model::QueueOffset;
+use runtime::{DiskFailure, Faults, Operation};
+use store::{Appended, Error, Flush, ReadLimit, ReadStatus};
+
+use crate::house::{House, ROOT, encode, message, queue};
+
+const LIMIT: ReadLimit = ReadLimit {
+    messages: 100,
+    bytes: 1 << 20,
+};
+
+async fn append(house: &House) -> Result<Appended, Error> {
+    house
+        .store
+        .append(encode(&message("t", 0, &"x".repeat(900))))
+        .await
+}
+
+async fn readable(house: &House) -> u64 {
+    let mut from = QueueOffset(0);
+    loop {
+        let read = house.read("t", from.0, LIMIT).await;
+        let read = read.expect("it is read");
+        if read.status != ReadStatus::Found {
+            return from.0;
+        }
+        from = read.next;
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_appends_with_numbers_and_goes_on_when_there_is_room() {
+    let house = House::new();
+    house.disk.set_capacity(Some(300 << 10));
+    let mut stored = 0;
+    let refused = loop {
+        match append(&house).await {
+            Ok(_) => stored += 1,
+            Err(error) => break error,
+        }
+        house.settled().await;
+    };
+    let Error::DiskFull {
+        needed,
+        available,
+        total,
+    } = refused
+    else {
+        panic!("another error: {refused}");
+    };
+    assert_eq!((needed, total), (64 << 10, 300 << 10));
+    assert!(available < needed, "{available}");
+    assert!(matches!(append(&house).await, Err(Error::DiskFull { .. })));
+    assert_eq!(readable(&house).await, stored);
+    house.disk.set_capacity(None);
+    house.clock.advance(Duration::from_secs(2));
+    let appended = append(&house).await.expect("there is room again");
+    assert_eq!(appended.queue_offset.0, stored);
+    let house = house.killed().await;
+    assert_eq!(readable(&house).await, stored + 1);
+}
+
+#[tokio::test]
+async fn a_small_record_still_fits_when_the_disk_is_full() {
+    let house = House::new();
+    house.disk.set_capacity(Some(150 << 10));
+    while append(&house).await.is_ok() {}
+    let small = house.store.append(encode(&message("t", 0, "small"))).await;
+    assert!(small.is_ok(), "the segment in use has room");
+}
+
+#[tokio::test]
+async fn a_failed_write_is_refused_and_leaves_no_trace() {
+    let house = House::new();
+    append(&house).await.expect("the disk is sound");
+    house.disk.fail_next(Operation::Write, DiskFailure::Io);
+    assert!(matches!(append(&house).await, Err(Error::Disk { .. })));
+    let next = append(&house).await.expect("the disk is sound again");
+    assert_eq!(next.queue_offset.0, 1);
+    let house = house.killed().await;
+    assert_eq!(
+        (readable(&house).await, house.report.cut.clone()),
+        (2, None)
+    );
+}
+
+#[tokio::test]
+async fn a_failed_flush_is_never_repeated_and_never_acknowledged() {
+    let house = House::with(|settings| settings.flush = Flush::Sync);
+    append(&house).await.expect("the disk is sound");
+    house.disk.fail_next(Operation::Sync, DiskFailure::Io);
+    assert!(append(&house).await.is_err());
+    let syncs = house.disk.calls(Operation::Sync);
+    for _ in 0..3 {
+        assert!(matches!(append(&house).await, Err(Error::ReadOnly { .. })));
+    }
+    assert!(house.store.flush().await.is_err());
+    assert_eq!(
+        house.disk.calls(Operation::Sync),
+        syncs,
+        "a second sync may lie"
+    );
+    assert!(matches!(
+        house.store.refusal(),
+        Some(Error::ReadOnly { .. })
+    ));
+    assert_eq!(
+        readable(&house).await,
+        1,
+        "reads go on, without what was not flushed"
+    );
+    house.disk.crash();
+    let house = house.again().await.expect("it opens");
+    assert!(readable(&house).await >= 1);
+    append(&house)
+        .await
+        .expect("a start that has looked takes appends again");
+}
+
+#[tokio::test]
+async fn a_rotten_record_is_left_out_and_counted() {
+    let house = House::with(|settings| settings.hot_bytes = 0);
+    for _ in 0..5 {
+        append(&house).await.expect("the disk is sound");
+    }
+    let entries = house.store.entries(&queue("t", 0), QueueOffset(0), 9).await;
+    let rotten = entries.expect("the index is read")[2].log_offset;
+    let path = Path::new(ROOT).join(format!("commitlog/{:020}", 0));
+    house
+        .disk
+        .flip_bit(&path, rotten.0 + 200, 5)
+        .expect("it is there");
+    let read = house.read("t", 0, LIMIT).await;
+    let read = read.expect("it is read");
+    let offsets: Vec<u64> = read
+        .entries
+        .iter()
+        .map(|entry| entry.queue_offset.0)
+        .collect();
+    assert_eq!((offsets, read.next.0), (vec![0, 1, 3, 4], 5));
+    assert_eq!(house.store.stats().damaged_records, 1);
+    assert!(matches!(
+        house.store.record_at(rotten).await,
+        Err(Error::Corrupt { .. })
+    ));
+}
+
+#[tokio::test]
+async fn a_read_that_fails_is_an_error_and_not_the_end_of_a_queue() {
+    let house = House::with(|settings| settings.hot_bytes = 0);
+    append(&house).await.expect("the disk is sound");
+    house.disk.arm(Faults {
+        read_would_wait: 1.0,
+        read_error: 1.0,
+        ..Faults::default()
+    });
+    let read = house.read("t", 0, LIMIT).await;
+    assert!(matches!(read, Err(Error::Disk { .. })));
+    house.disk.disarm();
+    assert_eq!(readable(&house).await, 1);
+}
+
+#[tokio::test]
+async fn a_record_larger_than_a_segment_is_refused_by_size() {
+    let house = House::new();
+    let large = house
+        .store
+        .append(encode(&message("t", 0, &"x".repeat(70_000))))
+        .await;
+    assert!(matches!(large, Err(Error::TooLarge { limit: 65_528, .. })));
+    let group = (0..3)
+        .map(|_| encode(&message("t", 0, &"x".repeat(30_000))))
+        .collect();
+    assert!(matches!(
+        house.store.append_together(group).await,
+        Err(Error::TooLarge { .. })
+    ));
+    assert_eq!(
+        append(&house).await.expect("others go on").queue_offset.0,
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_record_without_the_whole_checksum_is_refused() {
+    let house = House::new();
+    let plain = model::record::Unplaced::encode(
+        &message("t", 0, "plain"),
+        "127.0.0.1:1".parse().expect("an address"),
+        model::Checksum::Body,
+    );
+    let refused = house.store.append(plain.expect("a small message")).await;
+    assert!(matches!(refused, Err(Error::Record(_))));
+    assert_eq!(
+        append(&house).await.expect("others go on").queue_offset.0,
+        0
+    );
+}

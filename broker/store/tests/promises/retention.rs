@@ -1,0 +1,104 @@
+//! What is deleted when, and what readers are told about it.
+
+use std::time::Duration;
+
+use model::{IndexKey, Topic};
+use store::{ReadLimit, ReadStatus};
+
+use crate::house::{House, message, queue};
+
+const LIMIT: ReadLimit = ReadLimit {
+    messages: 4,
+    bytes: 1 << 20,
+};
+
+/// Three segments that are hours apart; the queue `once` has a message in the first alone.
+async fn old_house() -> House {
+    let house = House::with(|settings| settings.retention_hours = 10);
+    house.append(&message("once", 0, "long ago")).await;
+    for number in 0..250 {
+        if number % 100 == 0 {
+            house.clock.advance(Duration::from_secs(6 * 3_600));
+        }
+        let mut message = message("t", 0, &"x".repeat(800));
+        message.properties.set(model::properties::KEYS, number);
+        house.append(&message).await;
+    }
+    house
+}
+
+#[tokio::test]
+async fn whole_segments_go_when_their_time_is_over() {
+    let house = old_house().await;
+    house.store.clean().await.expect("it cleans");
+    assert_eq!(house.store.log_bounds().0.0, 65_536);
+    let bounds = house.store.bounds(&queue("t", 0)).expect("the queue");
+    assert!(bounds.min.0 > 0 && bounds.max.0 == 250, "{bounds:?}");
+    let read = house.read("t", 0, LIMIT).await;
+    let read = read.expect("it is read");
+    assert_eq!(
+        (read.status, read.next),
+        (ReadStatus::OffsetTooSmall, bounds.min)
+    );
+    let read = house.read("t", bounds.min.0, LIMIT).await;
+    assert_eq!(read.expect("it is read").records.len(), 4);
+    let topic = Topic::parse("t").expect("a topic");
+    assert!(
+        house
+            .query(&topic, IndexKey::Key("0"), 9, 0, i64::MAX)
+            .await
+            .is_empty()
+    );
+    assert_eq!(
+        house
+            .query(&topic, IndexKey::Key("249"), 9, 0, i64::MAX)
+            .await
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_queue_whose_messages_are_gone_keeps_its_offsets() {
+    let mut house = old_house().await;
+    house.store.clean().await.expect("it cleans");
+    for _ in 0..2 {
+        let bounds = house.store.bounds(&queue("once", 0)).expect("the queue");
+        assert_eq!((bounds.min.0, bounds.max.0), (1, 1));
+        house = house.killed().await;
+    }
+    assert_eq!(
+        house
+            .append(&message("once", 0, "again"))
+            .await
+            .queue_offset
+            .0,
+        1
+    );
+}
+
+#[tokio::test]
+async fn the_newest_segment_stays_however_old_it_is() {
+    let house = old_house().await;
+    house.clock.advance(Duration::from_secs(1_000 * 3_600));
+    house.store.clean().await.expect("it cleans");
+    let (min, end) = house.store.log_bounds();
+    assert!(min < end && end.0 - min.0 <= 65_536);
+}
+
+#[tokio::test]
+async fn beginnings_are_the_same_after_a_restart() {
+    let house = old_house().await;
+    house.store.clean().await.expect("it cleans");
+    let before = house.store.bounds(&queue("t", 0));
+    let house = house.reopened().await;
+    assert_eq!(house.store.bounds(&queue("t", 0)), before);
+    house.forget_checkpoints();
+    let house = house.killed().await;
+    assert!(house.report.rebuilt);
+    assert_eq!(
+        house.store.bounds(&queue("t", 0)),
+        before,
+        "the log alone knows it"
+    );
+}
