@@ -31,6 +31,30 @@ impl Publisher {
         Ok(self.store.append(self.encode(&admitted(message)?)?).await?)
     }
 
+    /// Publishes messages that arrived together and have nothing else to do with each other:
+    /// one result for each, in their order.
+    pub async fn publish_each(&self, messages: Vec<Message>) -> Vec<Result<Appended, Error>> {
+        let mut results = Vec::with_capacity(messages.len());
+        let mut records = Vec::with_capacity(messages.len());
+        for message in messages {
+            results.push(
+                match admitted(message).and_then(|message| self.encode(&message)) {
+                    Ok(record) => {
+                        records.push(record);
+                        None
+                    }
+                    Err(why) => Some(why),
+                },
+            );
+        }
+        let mut appended = self.store.append_each(records).await.into_iter();
+        let mut result = |refused: Option<Error>| match refused {
+            Some(why) => Err(why),
+            None => Ok(appended.next().expect("each record has a result")?),
+        };
+        results.into_iter().map(&mut result).collect()
+    }
+
     /// Appends all messages so that a reader sees all of them or none.
     pub async fn publish_together(&self, messages: Vec<Message>) -> Result<Vec<Appended>, Error> {
         let mut records = Vec::with_capacity(messages.len());
@@ -59,28 +83,27 @@ impl Publisher {
 
 /// Rewrites what has to wait, and refuses what this broker has no machine for.
 fn admitted(message: Message) -> Result<Message, Error> {
-    if message
-        .properties
-        .get(properties::TRANSACTION_PREPARED)
-        .is_some_and(|value| value.eq_ignore_ascii_case("true"))
-    {
+    let (mut prepared, mut level, mut timer) = (false, None, false);
+    // One reading for all of them: every message that comes in goes through here.
+    for (name, value) in &message.properties {
+        match name {
+            properties::TRANSACTION_PREPARED => prepared = value.eq_ignore_ascii_case("true"),
+            properties::DELAY => level = value.parse().ok().and_then(DelayLevel::asked),
+            properties::TIMER_DELIVER_MS
+            | properties::TIMER_DELAY_SECONDS
+            | properties::TIMER_DELAY_MS => timer = true,
+            _ => {}
+        }
+    }
+    if prepared {
         return Err(Error::Illegal {
             why: "transactional messages are not supported yet".into(),
         });
     }
-    let level = message
-        .properties
-        .number(properties::DELAY)
-        .and_then(DelayLevel::asked);
     if let Some(level) = level {
         return Ok(scheduled(message, level));
     }
-    let timers = [
-        properties::TIMER_DELIVER_MS,
-        properties::TIMER_DELAY_SECONDS,
-        properties::TIMER_DELAY_MS,
-    ];
-    if timers.iter().any(|name| message.properties.contains(name)) {
+    if timer {
         return Err(Error::Illegal {
             why: "a delay of any length is not supported yet; use one of the 18 delay levels"
                 .into(),

@@ -6,6 +6,10 @@ use std::str::FromStr;
 
 use crate::{LogOffset, NameError};
 
+const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+/// Bytes of the longest id: address, port in four bytes, offset.
+const BYTES_V6: usize = 16 + 4 + 8;
+
 /// Names one record of one broker. Written as 32 upper-case hexadecimal digits, 56 with IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageId {
@@ -61,17 +65,33 @@ impl FromStr for MessageId {
 
 impl fmt::Display for MessageId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.store_host.ip() {
-            IpAddr::V4(ip) => write!(formatter, "{:08X}", u32::from(ip))?,
-            IpAddr::V6(ip) => write!(formatter, "{:032X}", u128::from(ip))?,
+        let mut bytes = [0; BYTES_V6];
+        let ip = match self.store_host.ip() {
+            IpAddr::V4(ip) => put(&mut bytes, 0, &ip.octets()),
+            IpAddr::V6(ip) => put(&mut bytes, 0, &ip.octets()),
+        };
+        let port = put(
+            &mut bytes,
+            ip,
+            &u32::from(self.store_host.port()).to_be_bytes(),
+        );
+        let end = put(&mut bytes, port, &self.log_offset.0.to_be_bytes());
+        // Every reply to a send carries one: number formatting by the library costs ten times as much.
+        let mut digits = [0; 2 * BYTES_V6];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(&bytes[..end]) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
         }
-        write!(
-            formatter,
-            "{:08X}{:016X}",
-            self.store_host.port(),
-            self.log_offset.0
-        )
+        let text = std::str::from_utf8(&digits[..2 * end]).expect("hexadecimal digits are ASCII");
+        formatter.write_str(text)
     }
+}
+
+/// Puts `part` at `at`; where the next one goes.
+fn put(bytes: &mut [u8], at: usize, part: &[u8]) -> usize {
+    let end = at + part.len();
+    bytes[at..end].copy_from_slice(part);
+    end
 }
 
 #[cfg(test)]

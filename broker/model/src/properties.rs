@@ -11,7 +11,10 @@
 mod names;
 mod view;
 
-use std::fmt;
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+
+use memchr::memchr2;
 
 pub use names::*;
 pub use view::{PropertiesView, Tokens};
@@ -41,6 +44,13 @@ impl Properties {
         Self {
             text: String::from_utf8_lossy(text).into_owned(),
         }
+    }
+
+    /// The same text with room for so many more bytes, for owners about to add properties.
+    pub fn with_room(text: &str, room: usize) -> Self {
+        let mut owned = String::with_capacity(text.len() + room);
+        owned.push_str(text);
+        Self { text: owned }
     }
 
     /// The text to send or to store: what was parsed, and what was changed since.
@@ -84,25 +94,33 @@ impl Properties {
     /// 0x01 and 0x02 are left out of name and value: a property must not be able to smuggle in
     /// another. An empty value removes the property, as it would on the next reading.
     pub fn set(&mut self, name: &str, value: impl fmt::Display) {
-        let name = without_separators(name.to_string());
-        let value = without_separators(value.to_string());
+        let name = without_separators(name);
         if name.is_empty() {
             return;
         }
-        if value.is_empty() {
-            self.remove(&name);
-            return;
-        }
         if let Some(place) = view::value_range(self.text.as_bytes(), &name) {
-            self.text.replace_range(place, &value);
+            let value = value.to_string();
+            match without_separators(&value) {
+                value if value.is_empty() => drop(self.remove(&name)),
+                value => self.text.replace_range(place, &value),
+            }
             return;
         }
+        let before = self.text.len();
         self.end_last_value();
-        self.text.reserve(name.len() + value.len() + 2);
         self.text.push_str(&name);
         self.text.push(char::from(NAME_END));
-        self.text.push_str(&value);
-        self.text.push(char::from(VALUE_END));
+        let start = self.text.len();
+        write!(self.text, "{value}").expect("a value can be displayed");
+        if let Cow::Owned(value) = without_separators(&self.text[start..]) {
+            self.text.truncate(start);
+            self.text.push_str(&value);
+        }
+        if self.text.len() == start {
+            self.text.truncate(before);
+        } else {
+            self.text.push(char::from(VALUE_END));
+        }
     }
 
     /// Removes every token of that name and returns the value it had.
@@ -134,11 +152,12 @@ impl Properties {
     }
 }
 
-fn without_separators(mut text: String) -> String {
-    text.retain(|character| {
-        character != char::from(NAME_END) && character != char::from(VALUE_END)
-    });
-    text
+fn without_separators(text: &str) -> Cow<'_, str> {
+    let separators = [char::from(NAME_END), char::from(VALUE_END)];
+    if memchr2(NAME_END, VALUE_END, text.as_bytes()).is_none() {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace(separators, ""))
 }
 
 impl From<String> for Properties {
@@ -237,6 +256,16 @@ mod tests {
             properties.iter().collect::<Vec<_>>(),
             [("a", "xTRAN_MSGtrue")]
         );
+    }
+
+    #[test]
+    fn an_empty_value_leaves_no_trace() {
+        let mut properties = Properties::from("a\u{1}1");
+        properties.set("b", "");
+        properties.set("c", "\u{1}\u{2}");
+        assert_eq!(properties.as_text(), "a\u{1}1");
+        properties.set("a", "\u{2}");
+        assert!(properties.is_empty());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use store::MessageStore;
 
 use crate::Error;
 use crate::channel::Channel;
-use crate::connection::{Answer, Door};
+use crate::connection::{Answer, Answers, Door};
 use crate::handlers::clients::Clients;
 use crate::handlers::offsets::Offsets;
 use crate::handlers::pull::Reads;
@@ -297,6 +297,18 @@ impl Broker {
 impl Door for Broker {
     fn answer(self: Arc<Self>, channel: Channel, request: Frame) -> Answer {
         Box::pin(async move { reply(self.handle(&channel, &request).await) })
+    }
+
+    /// Sends that arrive together are stored with one write.
+    fn gathers(&self, request: &Frame) -> bool {
+        matches!(
+            RequestCode(request.header.code),
+            RequestCode::SEND_MESSAGE | RequestCode::SEND_MESSAGE_V2
+        )
+    }
+
+    fn answer_all(self: Arc<Self>, channel: Channel, requests: Vec<Frame>) -> Answers {
+        Box::pin(async move { self.sends().send_all(&requests, channel.peer()).await })
     }
 
     fn closed(&self, channel: &Channel) {

@@ -25,12 +25,30 @@ use crate::channel::Channel;
 pub trait Door: Send + Sync + 'static {
     /// Answers one request. Dropped unfinished when the connection closes.
     fn answer(self: Arc<Self>, channel: Channel, request: Frame) -> Answer;
+    /// Whether requests like this one are gathered when several arrive at once.
+    fn gathers(&self, _request: &Frame) -> bool {
+        false
+    }
+    /// Answers gathered requests, each as if it had come alone: one reply for each, in their
+    /// order.
+    fn answer_all(self: Arc<Self>, channel: Channel, requests: Vec<Frame>) -> Answers {
+        Box::pin(async move {
+            let mut replies = Vec::with_capacity(requests.len());
+            for request in requests {
+                replies.push(self.clone().answer(channel.clone(), request).await);
+            }
+            replies
+        })
+    }
     /// The client is gone.
     fn closed(&self, channel: &Channel);
 }
 
 /// An answer under way.
 pub type Answer = Pin<Box<dyn Future<Output = Reply> + Send>>;
+
+/// Answers to gathered requests under way.
+pub type Answers = Pin<Box<dyn Future<Output = Vec<Reply>> + Send>>;
 
 /// A connection without a byte in either direction for so long is closed.
 const IDLE: Duration = Duration::from_secs(120);
@@ -43,7 +61,15 @@ const READ: usize = 64 << 10;
 /// Replies are written when so many bytes are gathered, even if more could be.
 const WRITE: usize = 256 << 10;
 
-type Waiting = FuturesUnordered<Pin<Box<dyn Future<Output = (Caller, usize, Reply)> + Send>>>;
+type Waiting = FuturesUnordered<Pin<Box<dyn Future<Output = Late> + Send>>>;
+
+/// Answers that did not come at once.
+struct Late {
+    callers: Vec<Caller>,
+    replies: Vec<Reply>,
+    /// Bytes of the requests.
+    bytes: usize,
+}
 
 /// Serves until the client leaves, breaks the protocol, falls silent, or the server stops.
 pub async fn serve(
@@ -57,6 +83,7 @@ pub async fn serve(
     let mut connection = Connection {
         channel: channel.clone(),
         door: door.clone(),
+        gathered: Vec::new(),
         waiting: FuturesUnordered::new(),
         bytes_in_flight: 0,
         output: BytesMut::new(),
@@ -70,6 +97,8 @@ pub async fn serve(
 struct Connection {
     channel: Channel,
     door: Arc<dyn Door>,
+    /// Requests that arrived at once and are not started yet; empty between two reads.
+    gathered: Vec<Frame>,
     waiting: Waiting,
     bytes_in_flight: usize,
     output: BytesMut,
@@ -104,6 +133,7 @@ impl Connection {
                 };
                 self.take(frame).await;
             }
+            self.take_gathered().await;
             if !self.output.is_empty() {
                 writer.write_all(&self.output).await?;
                 self.output.clear();
@@ -145,6 +175,16 @@ impl Connection {
             self.channel.answered(frame);
             return;
         }
+        if self.door.gathers(&frame) {
+            self.gathered.push(frame);
+            return;
+        }
+        // What came first is started first.
+        self.take_gathered().await;
+        self.take_alone(frame).await;
+    }
+
+    async fn take_alone(&mut self, frame: Frame) {
         let caller = Caller::of(&frame);
         let bytes = frame.body.len();
         let mut answer = self.door.clone().answer(self.channel.clone(), frame);
@@ -152,18 +192,50 @@ impl Connection {
             Poll::Ready(reply) => self.write(&caller, &reply),
             Poll::Pending => {
                 self.bytes_in_flight += bytes;
-                self.waiting
-                    .push(Box::pin(async move { (caller, bytes, answer.await) }));
+                self.waiting.push(Box::pin(async move {
+                    Late {
+                        callers: vec![caller],
+                        replies: vec![answer.await],
+                        bytes,
+                    }
+                }));
             }
         }
     }
 
-    /// Writes a late answer, and those that are ready beside it.
-    async fn finish(&mut self, done: (Caller, usize, Reply)) {
+    async fn take_gathered(&mut self) {
+        let frames = match self.gathered.len() {
+            0 => return,
+            1 => match self.gathered.pop() {
+                Some(frame) => return self.take_alone(frame).await,
+                None => return,
+            },
+            count => std::mem::replace(&mut self.gathered, Vec::with_capacity(count)),
+        };
+        let callers: Vec<Caller> = frames.iter().map(Caller::of).collect();
+        let bytes = frames.iter().map(|frame| frame.body.len()).sum();
+        let mut answers = self.door.clone().answer_all(self.channel.clone(), frames);
+        match futures::poll!(answers.as_mut()) {
+            Poll::Ready(replies) => self.write_all(&callers, &replies),
+            Poll::Pending => {
+                self.bytes_in_flight += bytes;
+                self.waiting.push(Box::pin(async move {
+                    Late {
+                        callers,
+                        replies: answers.await,
+                        bytes,
+                    }
+                }));
+            }
+        }
+    }
+
+    /// Writes late answers, and those that are ready beside them.
+    async fn finish(&mut self, done: Late) {
         let mut next = Some(done);
-        while let Some((caller, bytes, reply)) = next {
-            self.bytes_in_flight -= bytes;
-            self.write(&caller, &reply);
+        while let Some(late) = next {
+            self.bytes_in_flight -= late.bytes;
+            self.write_all(&late.callers, &late.replies);
             next = match self.output.len() < WRITE {
                 true => match futures::poll!(self.waiting.next()) {
                     Poll::Ready(done) => done,
@@ -171,6 +243,13 @@ impl Connection {
                 },
                 false => None,
             };
+        }
+    }
+
+    fn write_all(&mut self, callers: &[Caller], replies: &[Reply]) {
+        debug_assert_eq!(callers.len(), replies.len());
+        for (caller, reply) in callers.iter().zip(replies) {
+            self.write(caller, reply);
         }
     }
 

@@ -108,11 +108,29 @@ impl Statistics {
     pub async fn timed<T, E>(&self, put: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let began = self.clock.now();
         let outcome = put.await;
-        self.put_latency.record(self.clock.now().since(began));
-        if outcome.is_err() {
+        self.took(self.clock.now().since(began), outcome.is_err());
+        outcome
+    }
+
+    /// The same for puts that were made together: each took as long as all.
+    pub async fn timed_each<T, E>(
+        &self,
+        puts: impl Future<Output = Vec<Result<T, E>>>,
+    ) -> Vec<Result<T, E>> {
+        let began = self.clock.now();
+        let outcomes = puts.await;
+        let took = self.clock.now().since(began);
+        for outcome in &outcomes {
+            self.took(took, outcome.is_err());
+        }
+        outcomes
+    }
+
+    fn took(&self, took: Duration, failed: bool) {
+        self.put_latency.record(took);
+        if failed {
             self.put_failures.fetch_add(1, Ordering::Relaxed);
         }
-        outcome
     }
 
     pub fn got(&self, topic: &str, group: &str, messages: u64, bytes: usize) {

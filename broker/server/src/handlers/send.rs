@@ -29,19 +29,88 @@ pub struct Sends<'a> {
 /// The region that replies name: clients print it and nothing else.
 const REGION: &str = "DefaultRegion";
 
+/// What a request asks to store.
+enum Admitted<'f> {
+    One { message: Message, receipt: Receipt },
+    Batch(MessageBatch<'f>),
+}
+
+/// A request while the messages that arrived with it are stored.
+enum Waiting<'f> {
+    One(Receipt),
+    Batch(MessageBatch<'f>),
+    Refused(Refusal),
+}
+
+/// What the producer of one message is told, but for its place.
+struct Receipt {
+    topic: Topic,
+    queue: u32,
+    /// Bytes of the body.
+    size: usize,
+    unique: String,
+}
+
+/// Messages in one body.
+struct MessageBatch<'f> {
+    topic: Topic,
+    queue: u32,
+    header: SendMessage<'f>,
+    body: &'f Bytes,
+    peer: SocketAddr,
+}
+
+/// Bytes that a message's properties grow by here and on the way to the log, at a guess.
+const ADDED: usize = 192;
+
 impl Sends<'_> {
     /// Answers 10, 310 and 320: the message is stored, or the producer learns why not.
     pub async fn send(&self, request: &Frame, peer: SocketAddr) -> Reply {
-        match self.store(request, peer).await {
-            Ok(receipt) => receipt,
-            Err(why) => reply(Err(why)).header(&SendRefused {
-                trace: Some(true),
-                region: Some(REGION),
-            }),
-        }
+        let admitted = self.admit(request, peer);
+        let outcome = match admitted {
+            Ok(Admitted::One { message, receipt }) => {
+                let appended = self.statistics.timed(self.publisher.publish(message)).await;
+                self.stored(receipt, appended)
+            }
+            Ok(Admitted::Batch(batch)) => self.batch(batch).await,
+            Err(why) => Err(why),
+        };
+        outcome.unwrap_or_else(refused)
     }
 
-    async fn store(&self, request: &Frame, peer: SocketAddr) -> Result<Reply, Refusal> {
+    /// Answers sends that arrived together, each as if it had come alone.
+    pub async fn send_all(&self, requests: &[Frame], peer: SocketAddr) -> Vec<Reply> {
+        let mut messages = Vec::with_capacity(requests.len());
+        let mut waiting = Vec::with_capacity(requests.len());
+        for request in requests {
+            waiting.push(match self.admit(request, peer) {
+                Ok(Admitted::One { message, receipt }) => {
+                    messages.push(message);
+                    Waiting::One(receipt)
+                }
+                Ok(Admitted::Batch(batch)) => Waiting::Batch(batch),
+                Err(why) => Waiting::Refused(why),
+            });
+        }
+        let published = self.publisher.publish_each(messages);
+        let mut published = self.statistics.timed_each(published).await.into_iter();
+        let mut replies = Vec::with_capacity(requests.len());
+        for waiting in waiting {
+            let outcome = match waiting {
+                Waiting::One(receipt) => {
+                    let appended = published.next();
+                    self.stored(receipt, appended.expect("each message has a result"))
+                }
+                Waiting::Batch(batch) => self.batch(batch).await,
+                Waiting::Refused(why) => Err(why),
+            };
+            replies.push(outcome.unwrap_or_else(refused));
+        }
+        replies
+    }
+
+    /// What a request asks to store, if that may be.
+    fn admit<'f>(&self, request: &'f Frame, peer: SocketAddr) -> Result<Admitted<'f>, Refusal> {
         let header = SendMessage::read_fields(&request.header.ext)?;
         let topic = Topic::parse(header.topic)?;
         if topic.refuses_sends() {
@@ -60,7 +129,13 @@ impl Sends<'_> {
         }
         let queue = self.queue(&topic, &config, header.queue)?;
         if header.batch || RequestCode(request.header.code) == RequestCode::SEND_BATCH_MESSAGE {
-            return self.batch(topic, queue, &header, &request.body, peer).await;
+            return Ok(Admitted::Batch(MessageBatch {
+                topic,
+                queue,
+                header,
+                body: &request.body,
+                peer,
+            }));
         }
         if request.body.is_empty() {
             return Err(Refusal::code(
@@ -70,30 +145,40 @@ impl Sends<'_> {
         }
         self.check_body(&request.body)?;
         let mut message = message(topic, queue, &header, request.body.clone(), peer);
-        message.properties = Properties::parse(header.properties.as_bytes());
+        message.properties = Properties::with_room(header.properties, ADDED);
         let unique = self.identity.complete(&mut message);
         let known = self.topics.version();
         let message = self.retries.redirect(message, header.max_reconsume_times)?;
         self.spread_topics(known);
-        let size = message.body.len();
-        let topic = message.topic.clone();
-        let appended = self
-            .statistics
-            .timed(self.publisher.publish(message))
-            .await?;
-        self.statistics.put(topic.as_str(), 1, size);
-        Ok(self.receipt(&self.id(&appended), Some(&unique), queue, &appended))
+        let receipt = Receipt {
+            topic: message.topic.clone(),
+            queue,
+            size: message.body.len(),
+            unique,
+        };
+        Ok(Admitted::One { message, receipt })
+    }
+
+    fn stored(
+        &self,
+        receipt: Receipt,
+        appended: Result<Appended, Error>,
+    ) -> Result<Reply, Refusal> {
+        let appended = appended?;
+        self.statistics.put(receipt.topic.as_str(), 1, receipt.size);
+        let id = self.id(&appended);
+        Ok(self.receipt(&id, Some(&receipt.unique), receipt.queue, &appended))
     }
 
     /// Entries keep their properties as they came: nothing is added, as in RocketMQ.
-    async fn batch(
-        &self,
-        topic: Topic,
-        queue: u32,
-        header: &SendMessage<'_>,
-        body: &Bytes,
-        peer: SocketAddr,
-    ) -> Result<Reply, Refusal> {
+    async fn batch(&self, batch: MessageBatch<'_>) -> Result<Reply, Refusal> {
+        let MessageBatch {
+            topic,
+            queue,
+            header,
+            body,
+            peer,
+        } = batch;
         if topic.is_retry() {
             return Err(Refusal::code(
                 ResponseCode::MESSAGE_ILLEGAL,
@@ -121,7 +206,7 @@ impl Sends<'_> {
                     "a batch cannot hold a delayed message",
                 ));
             }
-            let mut message = message(topic.clone(), queue, header, entry.body, peer);
+            let mut message = message(topic.clone(), queue, &header, entry.body, peer);
             message.flag = entry.flag;
             message.properties = entry.properties;
             messages.push(message);
@@ -267,6 +352,13 @@ impl Sends<'_> {
             recall_handle: None,
         })
     }
+}
+
+fn refused(why: Refusal) -> Reply {
+    reply(Err(why)).header(&SendRefused {
+        trace: Some(true),
+        region: Some(REGION),
+    })
 }
 
 fn message(
