@@ -303,6 +303,8 @@ fn store_settings(settings: &Settings) -> store::Settings {
         },
         hot_bytes: usize::try_from(settings.store.hot_bytes.0).unwrap_or(usize::MAX),
         retention_hours: settings.store.retention.0.as_secs() / 3_600,
+        clean_percent: settings.store.clean_percent,
+        refuse_percent: settings.store.refuse_percent,
         ..store::Settings::default()
     }
 }

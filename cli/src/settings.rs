@@ -61,6 +61,8 @@ pub struct Store {
     pub flush_timeout: Span,
     pub segment_bytes: Bytes,
     pub retention: Span,
+    pub clean_percent: u8,
+    pub refuse_percent: u8,
     pub hot_bytes: Bytes,
 }
 

@@ -51,6 +51,8 @@ const SAME_VALUE: &[(&str, &str)] = &[
     ("storePathRootDir", "store.path"),
     ("mappedFileSizeCommitLog", "store.segment-bytes"),
     ("maxMessageSize", "limits.body"),
+    ("diskSpaceCleanForciblyRatio", "store.clean-percent"),
+    ("diskSpaceWarningLevelRatio", "store.refuse-percent"),
     ("autoCreateTopicEnable", "topics.auto-create"),
     ("autoCreateSubscriptionGroup", "groups.auto-create"),
 ];
