@@ -1,7 +1,11 @@
 //! RocketMQ's own clients and tools against the real binary.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod adopt;
 mod clients;
 mod lines;
+mod masks;
 mod millstream;
+mod mqadmin;
 mod remoting;
+mod rocketmq;

@@ -21,6 +21,11 @@ pub struct Millstream {
 impl Millstream {
     /// Starts over `data` and returns once its doors are open.
     pub fn start(data: &Path) -> Result<Millstream> {
+        Millstream::with(data, &[])
+    }
+
+    /// As [`Millstream::start`], with further settings as `key=value`.
+    pub fn with(data: &Path, settings: &[String]) -> Result<Millstream> {
         let [name_server, broker, connect, admin] = free_addresses()?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
         command.arg("up").arg("--data").arg(data);
@@ -32,7 +37,13 @@ impl Millstream {
             "broker.cluster=DefaultCluster".to_owned(),
             format!("connect.listen={connect}"),
             format!("admin.listen={admin}"),
+            // What the tests keep is little, and the machine's disk may be nearly full.
+            "store.clean-percent=100".to_owned(),
+            "store.refuse-percent=100".to_owned(),
         ] {
+            command.arg("--set").arg(setting);
+        }
+        for setting in settings {
             command.arg("--set").arg(setting);
         }
         let mut child = command

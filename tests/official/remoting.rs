@@ -74,26 +74,32 @@ pub fn make_topics(broker: &str, name_server: &str, topics: &[(String, i32)]) ->
         )?;
         ensure!(made.header.code == 0, "{topic}: {}", made.header.remark());
     }
-    let mut names = Remote::connect(name_server)?;
-    let begun = Instant::now();
     for (topic, _) in topics {
-        let header = GetRoute {
-            topic,
-            standard_json: true,
-        };
-        let code = RequestCode::GET_ROUTEINFO_BY_TOPIC;
-        while names
-            .ask(code, ExtFields::of(&header), Bytes::new())?
-            .header
-            .code
-            != 0
-        {
-            ensure!(
-                begun.elapsed() < PATIENCE,
-                "no route to {topic} after {PATIENCE:?}"
-            );
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        route(name_server, topic)?;
+    }
+    Ok(())
+}
+
+/// Waits until the name server knows the way to a topic.
+pub fn route(name_server: &str, topic: &str) -> Result<()> {
+    let mut names = Remote::connect(name_server)?;
+    let header = GetRoute {
+        topic,
+        standard_json: true,
+    };
+    let code = RequestCode::GET_ROUTEINFO_BY_TOPIC;
+    let begun = Instant::now();
+    while names
+        .ask(code, ExtFields::of(&header), Bytes::new())?
+        .header
+        .code
+        != 0
+    {
+        ensure!(
+            begun.elapsed() < PATIENCE,
+            "no route to {topic} after {PATIENCE:?}"
+        );
+        std::thread::sleep(Duration::from_millis(10));
     }
     Ok(())
 }
