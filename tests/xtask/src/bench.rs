@@ -1,17 +1,27 @@
-//! Benchmarks of single crates, by name.
+//! Benchmarks by name: of single crates, and of budgets measured from outside.
 
 use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
 use peers::say;
 
-/// (name on the command line, package).
-const BENCHES: &[(&str, &str)] = &[
-    ("sql-filter", "sql-filter"),
-    ("protocol", "protocol"),
-    ("store", "store"),
-    ("functions", "plugin-host"),
-    ("format", "format"),
+use crate::budgets;
+
+enum Bench {
+    /// `cargo bench` in a package.
+    Package(&'static str),
+    /// A budget of ours; fails when it is exceeded.
+    Budget(fn() -> Result<()>),
+}
+
+const BENCHES: &[(&str, Bench)] = &[
+    ("sql-filter", Bench::Package("sql-filter")),
+    ("protocol", Bench::Package("protocol")),
+    ("store", Bench::Package("store")),
+    ("functions", Bench::Package("plugin-host")),
+    ("format", Bench::Package("format")),
+    ("produce", Bench::Budget(budgets::produce)),
+    ("start", Bench::Budget(budgets::start)),
 ];
 
 /// Runs the benchmark `name`, or all of them.
@@ -21,25 +31,24 @@ pub fn run(name: Option<&str>) -> Result<()> {
         .filter(|(short, _)| name.is_none_or(|name| name == *short))
         .collect();
     if chosen.is_empty() {
+        let names: Vec<_> = BENCHES.iter().map(|(short, _)| *short).collect();
         bail!(
             "there is no benchmark {:?}; there are {}",
             name.unwrap_or_default(),
-            BENCHES
-                .iter()
-                .map(|(short, _)| *short)
-                .collect::<Vec<_>>()
-                .join(", ")
+            names.join(", ")
         );
     }
-    for (short, package) in chosen {
+    for (short, bench) in chosen {
         say(&format!("benchmark {short}"));
-        ensure!(
-            Command::new("cargo")
-                .args(["bench", "--package", package])
-                .status()?
-                .success(),
-            "{short} failed"
-        );
+        match bench {
+            Bench::Package(package) => {
+                let bench = Command::new("cargo")
+                    .args(["bench", "--package", package])
+                    .status()?;
+                ensure!(bench.success(), "{short} failed");
+            }
+            Bench::Budget(measure) => measure()?,
+        }
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod bench;
+mod budgets;
 mod lint;
 mod set_up;
 mod test;
@@ -15,7 +16,8 @@ cargo xtask <command>
   ci              the same, with one build cache outside the checkout
   lint            formatting, clippy, licences and sources
   peers           only the set-up: jars, wheels, packages and servers that tests meet
-  bench [NAME]    benchmarks (sql-filter, protocol, store, functions, format)
+  bench [NAME]    benchmarks (sql-filter, protocol, store, functions, format) and budgets of
+                  the broker (produce, start)
 ";
 
 fn main() -> ExitCode {

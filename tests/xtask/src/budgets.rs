@@ -1,0 +1,15 @@
+//! The broker's budgets, measured from outside: processes, `/proc`, and RocketMQ's own tools.
+
+mod contender;
+mod process;
+mod produce;
+mod start;
+
+pub use produce::produce;
+pub use start::start;
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

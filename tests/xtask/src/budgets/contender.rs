@@ -1,0 +1,156 @@
+//! The two brokers that are compared: each with a name server, on a loopback address of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use peers::{Jars, run, say};
+
+use super::process::Process;
+
+/// A running broker with its name server.
+pub struct Contender {
+    pub name: &'static str,
+    pub name_server: String,
+    pub broker: Process,
+    _name_server: Option<Process>,
+}
+
+/// The broker's own crates as an optimised program: what the broker costs does not depend on
+/// streams and connect, and building those takes half an hour.
+pub fn build_broker() -> Result<PathBuf> {
+    say("building the broker with optimisation");
+    let arguments = [
+        "build",
+        "--release",
+        "--package",
+        "server",
+        "--example",
+        "broker",
+    ];
+    ensure!(
+        Command::new("cargo").args(arguments).status()?.success(),
+        "the broker does not build"
+    );
+    Ok(target().join("release/examples/broker"))
+}
+
+/// Where cargo builds.
+pub fn target() -> PathBuf {
+    let chosen = std::env::var_os("CARGO_TARGET_DIR");
+    chosen.map_or_else(|| PathBuf::from("target"), PathBuf::from)
+}
+
+impl Contender {
+    /// Millstream as it comes, name server and broker in one process.
+    pub fn millstream(binary: &Path, folder: &Path) -> Result<Contender> {
+        let mut command = Command::new(binary);
+        command.arg(folder.join("data"));
+        command.args([
+            "--listen",
+            "127.0.0.81:10911",
+            "--name-server",
+            "127.0.0.81:9876",
+        ]);
+        let broker = Process::start("Millstream", &mut command)?;
+        broker.says("broker  ")?;
+        Ok(Contender {
+            name: "Millstream",
+            name_server: "127.0.0.81:9876".into(),
+            broker,
+            _name_server: None,
+        })
+    }
+
+    /// RocketMQ as it comes, with a heap that leaves room for others.
+    pub fn rocketmq(jars: &Jars, folder: &Path) -> Result<Contender> {
+        let write = |name: &str, settings: String| -> Result<PathBuf> {
+            let path = folder.join(name);
+            std::fs::write(&path, settings)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            Ok(path)
+        };
+        let names = write(
+            "namesrv.conf",
+            "bindAddress=127.0.0.82\nlistenPort=9876\n".into(),
+        )?;
+        let settings = write(
+            "broker.conf",
+            format!(
+                "brokerClusterName=DefaultCluster\nbrokerName=broker-a\nbrokerId=0\n\
+                 brokerIP1=127.0.0.82\nbindAddress=127.0.0.82\nlistenPort=10911\n\
+                 storePathRootDir={0}/store\nstorePathCommitLog={0}/store/commitlog\n\
+                 flushDiskType=ASYNC_FLUSH\nbrokerRole=ASYNC_MASTER\nautoCreateTopicEnable=false\n",
+                folder.display()
+            ),
+        )?;
+        let java = |options: &[&str]| {
+            let mut command = Command::new("java");
+            command
+                .env("ROCKETMQ_HOME", folder)
+                .arg(format!("-Duser.home={}", folder.display()))
+                .args(options)
+                .args(["-cp", &jars.class_path()]);
+            command
+        };
+        let mut command = java(&["-Xms256m", "-Xmx512m"]);
+        command
+            .args(["org.apache.rocketmq.namesrv.NamesrvStartup", "-c"])
+            .arg(names);
+        let name_server = Process::start("RocketMQ's name server", &mut command)?;
+        name_server.says("boot success")?;
+        let mut command = java(&[
+            "-Xms2g",
+            "-Xmx2g",
+            "-Xmn1g",
+            "-XX:+UseG1GC",
+            "-XX:MaxDirectMemorySize=2g",
+            "-XX:+AlwaysPreTouch",
+            "--add-opens=java.base/java.nio=ALL-UNNAMED",
+            "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
+        ]);
+        command
+            .args([
+                "org.apache.rocketmq.broker.BrokerStartup",
+                "-n",
+                "127.0.0.82:9876",
+                "-c",
+            ])
+            .arg(settings);
+        let broker = Process::start("RocketMQ's broker", &mut command)?;
+        broker.says("boot success")?;
+        Ok(Contender {
+            name: "RocketMQ",
+            name_server: "127.0.0.82:9876".into(),
+            broker,
+            _name_server: Some(name_server),
+        })
+    }
+
+    /// Makes a topic by RocketMQ's own tool.
+    pub fn create_topic(&self, jars: &Jars, topic: &str, queues: u32) -> Result<()> {
+        let queues = queues.to_string();
+        let said = run(Command::new("java")
+            .args([
+                "-cp",
+                &jars.class_path(),
+                "org.apache.rocketmq.tools.command.MQAdminStartup",
+            ])
+            .args([
+                "updateTopic",
+                "-n",
+                &self.name_server,
+                "-c",
+                "DefaultCluster",
+                "-t",
+                topic,
+            ])
+            .args(["-r", &queues, "-w", &queues]))?;
+        ensure!(
+            said.contains("success"),
+            "{} has no topic {topic}: {said}",
+            self.name
+        );
+        Ok(())
+    }
+}
