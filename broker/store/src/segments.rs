@@ -1,8 +1,9 @@
 //! The files of the commit log in order, and the one that is made ahead.
 //!
-//! A new file is allocated, filled with zeros and synced, name and all, before it is offered:
-//! a full disk shows itself here and never at an append, and a flush of overwritten space is
-//! cheaper than one of fresh space.
+//! A new file is allocated and synced, name and all, before it is offered: a full disk shows
+//! itself here and never at an append. Where senders wait for the flush it is also filled with
+//! zeros, since a flush of overwritten space is cheaper than one of fresh space; where nobody
+//! waits, that would write every byte twice for nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,8 @@ use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 use runtime::{Clock, Disk, File, Moment, Open, Space, Tasks};
 
-use crate::Error;
 use crate::segment::{Segment, file_name};
+use crate::{Error, Flush};
 
 /// Ends the name of a file that is not ready to be used.
 pub(crate) const UNREADY: &str = ".preparing";
@@ -29,6 +30,7 @@ pub(crate) struct Segments {
     tasks: Tasks,
     directory: PathBuf,
     segment_bytes: u64,
+    flush: Flush,
     /// Oldest first. Changed by the append leader and by retention, under `changing`.
     list: ArcSwap<Vec<Arc<Segment>>>,
     changing: Mutex<()>,
@@ -61,7 +63,7 @@ impl Segments {
         clock: Clock,
         tasks: Tasks,
         directory: PathBuf,
-        segment_bytes: u64,
+        (segment_bytes, flush): (u64, Flush),
         found: Vec<Arc<Segment>>,
         spare: Option<Arc<Segment>>,
     ) -> Self {
@@ -71,6 +73,7 @@ impl Segments {
             tasks,
             directory,
             segment_bytes,
+            flush,
             list: ArcSwap::from_pointee(found),
             changing: Mutex::default(),
             spare: Mutex::new(spare.map_or(Spare::None, Spare::Ready)),
@@ -125,7 +128,7 @@ impl Segments {
             let Some(start) = segments.begin_ordered() else {
                 return;
             };
-            let made = segments.make(start, true);
+            let made = segments.make(start, segments.flush == Flush::Sync);
             // Whoever needs the segment asks for it and hears why there is none.
             let _ = segments.settle(made);
         }));

@@ -123,7 +123,7 @@ impl MessageStore {
             clock.clone(),
             tasks.clone(),
             layout.log.clone(),
-            settings.segment_bytes,
+            (settings.segment_bytes, settings.flush),
             recovered.segments,
             recovered.spare,
         ));
