@@ -437,29 +437,42 @@ fn options_that_do_not_fit_are_found_before_anything_runs() {
 const QUEUES: u32 = 2;
 const RECORDS: u64 = 400;
 
-/// Delivers everything from where the table says, in batches and flushes drawn from the seed.
-async fn deliver(options: &Options, generation: u64, rng: &Rng) -> Result<(), Error> {
+/// Delivers from where the table says up to `end` in every queue, in batches and flushes drawn
+/// from the seed. What was written last is not yet flushed, and the sink comes back with it.
+async fn deliver_up_to(
+    end: u64,
+    options: &Options,
+    generation: u64,
+    rng: &Rng,
+) -> Result<Box<dyn Sink>, Error> {
     let mut sink = try_open(options, generation).await?;
     let kept = sink.position().await?.unwrap_or_default();
     let mut next: Vec<u64> = (0..QUEUES)
         .map(|queue| kept.queue("t", queue).unwrap_or(0))
         .collect();
-    while next.iter().any(|next| *next < RECORDS) {
+    while next.iter().any(|next| *next < end) {
         let queue = rng.range(0..u64::from(QUEUES)) as u32;
         let first = next[queue as usize];
-        let end = (first + rng.range(1..20)).min(RECORDS);
-        if first < end {
-            let bodies: Vec<String> = (first..end)
-                .map(|n| format!("{{\"q\":{queue},\"n\":{n}}}"))
-                .collect();
-            let written = batch(sink.as_ref(), queue, first, &bodies);
-            sink.write(written).await?;
-            next[queue as usize] = end;
+        let behind = (first + rng.range(1..20)).min(end);
+        if first >= behind {
+            continue;
         }
-        if rng.chance(0.4) {
+        let bodies: Vec<String> = (first..behind)
+            .map(|n| format!("{{\"q\":{queue},\"n\":{n}}}"))
+            .collect();
+        let written = batch(sink.as_ref(), queue, first, &bodies);
+        sink.write(written).await?;
+        next[queue as usize] = behind;
+        if next.iter().any(|next| *next < end) && rng.chance(0.4) {
             sink.flush().await?;
         }
     }
+    Ok(sink)
+}
+
+/// Delivers everything.
+async fn deliver(options: &Options, generation: u64, rng: &Rng) -> Result<(), Error> {
+    let mut sink = deliver_up_to(RECORDS, options, generation, rng).await?;
     sink.flush().await.map(drop)
 }
 
@@ -480,36 +493,46 @@ async fn connections_cut_at_any_moment_lose_and_repeat_nothing() {
         .expect("the table is made");
     let options = options(&cluster().url("cut"), &[("table", "t")]);
     let rng = Rng::seeded(11);
-    let mut cuts = 0;
-    let mut generation = 0;
-    loop {
-        generation += 1;
-        let delivered = {
-            let cutting = async {
-                // A few statements pass, then every connection of ours is cut.
-                for _ in 0..rng.range(1..40) {
-                    client
-                        .query("SELECT 1", &[])
-                        .await
-                        .expect("this connection is left alone");
-                }
-                let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'millstream' AND datname = 'cut'";
-                client
-                    .query(cut, &[])
-                    .await
-                    .expect("this connection is left alone")
-                    .len()
+    let ask = async |sql: &str| {
+        let rows = client.query(sql, &[]).await;
+        rows.expect("this connection is left alone").len()
+    };
+    const ROUNDS: u64 = 12;
+    const OURS: &str =
+        "FROM pg_stat_activity WHERE application_name = 'millstream' AND datname = 'cut'";
+    for generation in 1..=ROUNDS {
+        // Each round has something left to write, and cannot end before it is cut.
+        let delivery = async {
+            let end = generation * RECORDS / (ROUNDS + 1);
+            let mut sink = match deliver_up_to(end, &options, generation, &rng).await {
+                Ok(sink) => sink,
+                Err(cut) => return cut,
             };
-            let (delivered, cut) = tokio::join!(deliver(&options, generation, &rng), cutting);
-            cuts += cut;
-            delivered
+            loop {
+                if let Err(cut) = sink.position().await {
+                    return cut;
+                }
+            }
         };
-        match delivered {
-            Ok(()) => break,
-            Err(error) => assert!(matches!(error, Error::Transient { .. }), "{error}"),
-        }
+        // Again and again: what is seen first may be the round before, not quite gone.
+        let cutting = async {
+            loop {
+                while ask(&format!("SELECT {OURS} AND backend_xid IS NOT NULL")).await == 0 {}
+                for _ in 0..rng.range(0..20) {
+                    ask("SELECT").await;
+                }
+                ask(&format!("SELECT pg_terminate_backend(pid) {OURS}")).await;
+            }
+        };
+        let error = tokio::select! {
+            error = delivery => error,
+            () = cutting => unreachable!("it cuts for ever"),
+        };
+        assert!(matches!(error, Error::Transient { .. }), "{error}");
     }
-    assert!(cuts > 0, "at least one connection was cut");
+    deliver(&options, ROUNDS + 1, &rng)
+        .await
+        .expect("nothing is cut any more");
     each_once(&client).await;
 }
 
