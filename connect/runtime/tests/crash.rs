@@ -93,6 +93,17 @@ async fn run(cuts: &[(u64, Cut)], seed: u64) -> u64 {
         lines(disk.mount().as_ref(), "/out").len() >= ROWS
     })
     .await;
+    // Nothing more comes, and still the group learns what the files hold.
+    let committed = async || {
+        let offsets = process.worker.offsets("out").await;
+        let offsets = offsets.expect("the broker is asked");
+        (0..2)
+            .filter_map(|queue| offsets.queue("rows", queue))
+            .sum::<u64>()
+    };
+    while committed().await < ROWS as u64 {
+        tokio::task::yield_now().await;
+    }
     process.stop().await;
     let mut in_topic = broker.bodies("rows");
     in_topic.sort();

@@ -30,7 +30,7 @@ type Pull = BoxFuture<'static, (QueueId, u64, Result<Pulled, BrokerError>)>;
 
 pub(super) async fn run(env: &TaskEnv, begun: Orders) -> Result<Finish, TaskError> {
     let letter_queues = env.dead_letter_queues().await?;
-    let committer = Committer::open(env).await?;
+    let mut committer = Committer::open(env).await?;
     let Some(queues) = assigned(env, begun).await? else {
         return Ok(Finish::Ordered);
     };
@@ -45,9 +45,18 @@ pub(super) async fn run(env: &TaskEnv, begun: Orders) -> Result<Finish, TaskErro
     let batches = Batches::new(&env.config, sink.takes())?;
     let own = sink.position().await?.unwrap_or_default();
     let pulls = FuturesUnordered::new();
+    let mut ahead = Vec::new();
     for queue in queues {
-        let from = start(env, &queue, &own).await?;
+        let (from, committed) = start(env, &queue, &own).await?;
+        let is_own = own.queue(queue.topic.as_str(), queue.number).is_some();
+        if is_own && committed != Some(QueueOffset(from)) {
+            ahead.push((queue.clone(), QueueOffset(from)));
+        }
         pulls.push(pull(env, queue, from));
+    }
+    // Killed between flush and commit: nobody else would tell the group, if nothing more comes.
+    if !ahead.is_empty() {
+        committer.offsets(env, env.config.group(), ahead).await?;
     }
     let delivery = Delivery {
         env,
@@ -86,9 +95,16 @@ async fn assigned(env: &TaskEnv, begun: Orders) -> Result<Option<Vec<QueueId>>, 
 }
 
 /// Where to go on in a queue: the target's own position, else the group's, else as configured.
-async fn start(env: &TaskEnv, queue: &QueueId, own: &Positions) -> Result<u64, TaskError> {
+/// Beside it what the group has committed.
+async fn start(
+    env: &TaskEnv,
+    queue: &QueueId,
+    own: &Positions,
+) -> Result<(u64, Option<QueueOffset>), TaskError> {
     let bounds = env.ask(|| env.broker.bounds(queue)).await?;
     let (min, max) = (bounds.min.0, bounds.max.0);
+    let group = env.config.group();
+    let committed = env.ask(|| env.broker.committed(&group, queue)).await?;
     if let Some(kept) = own.queue(queue.topic.as_str(), queue.number) {
         if kept > max {
             return Err(Error::config(
@@ -97,18 +113,18 @@ async fn start(env: &TaskEnv, queue: &QueueId, own: &Positions) -> Result<u64, T
             )
             .into());
         }
-        return Ok(kept.max(min));
+        return Ok((kept.max(min), committed));
     }
-    let group = env.config.group();
-    match env.ask(|| env.broker.committed(&group, queue)).await? {
-        Some(committed) if committed.0 <= max => Ok(committed.0.max(min)),
+    let from = match committed {
+        Some(committed) if committed.0 <= max => committed.0.max(min),
         Some(committed) => {
             tracing::warn!(connector = env.config.name, %queue, committed = committed.0, max, "the group is ahead of the queue, which was made anew: reading starts over");
-            Ok(min)
+            min
         }
-        None if env.config.common.text("start") == Some("latest") => Ok(max),
-        None => Ok(min),
-    }
+        None if env.config.common.text("start") == Some("latest") => max,
+        None => min,
+    };
+    Ok((from, committed))
 }
 
 fn pull(env: &TaskEnv, queue: QueueId, from: u64) -> Pull {
