@@ -269,7 +269,13 @@ impl House {
     /// Stops what runs, then keeps what a clean stop must not lose. Says what did not end in time.
     pub async fn stop(self) -> Result<()> {
         if let Some(inner) = &self.inner {
-            inner.jobs.close().await;
+            // While all they work through is still there: what is under way is committed.
+            let closed = async { tokio::join!(inner.jobs.close(), inner.connectors.close()) };
+            if self.machine.clock.timeout(STOP, closed).await.is_err() {
+                tracing::warn!(
+                    "a job or a connector did not end in time; it goes on from its last commit"
+                );
+            }
         }
         let report = self.machine.tasks.stop(STOP).await;
         if !report.unfinished.is_empty() {

@@ -20,9 +20,8 @@ use failure::{Exit, Failure};
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("MILLSTREAM_LOG").unwrap_or_else(|_| {
-                "warn,fjall=error,lsm_tree=error,connect_runtime::task=error".into()
-            }),
+            tracing_subscriber::EnvFilter::try_from_env("MILLSTREAM_LOG")
+                .unwrap_or_else(|_| "warn,fjall=error,lsm_tree=error".into()),
         )
         .with_writer(std::io::stderr)
         .init();

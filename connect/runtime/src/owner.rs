@@ -56,6 +56,10 @@ pub(crate) enum Request {
         task: usize,
         done: Done<()>,
     },
+    /// Stop every connector, keeping what is wanted of it, and take no more requests.
+    Close {
+        done: Done<()>,
+    },
 }
 
 pub(crate) type Done<T> = oneshot::Sender<Result<T, Error>>;
@@ -167,7 +171,27 @@ impl Owner {
                     };
                     let _ = done.send(answer);
                 }
+                Request::Close { done } => {
+                    self.end_all().await;
+                    let _ = done.send(Ok(()));
+                    return;
+                }
             }
+        }
+    }
+
+    /// Ends every supervisor; each flushes and commits what its tasks have under way.
+    async fn end_all(&mut self) {
+        let mut endings = Vec::new();
+        for commands in std::mem::take(&mut self.supervisors).into_values() {
+            let (done, ended) = oneshot::channel();
+            if commands.send(Command::End(done)).await.is_ok() {
+                endings.push(ended);
+            }
+        }
+        for ended in endings {
+            // One that went without a word has ended too.
+            let _ = ended.await;
         }
     }
 

@@ -285,6 +285,15 @@ impl Worker {
         .await
     }
 
+    /// Stops every connector once what it has under way is committed. The next worker over the
+    /// same broker goes on with them; this one takes no more requests.
+    ///
+    /// For the end of a process, before what connectors work through is stopped.
+    pub async fn close(&self) {
+        // Closed before is as good.
+        self.request(|done| Request::Close { done }).await.ok();
+    }
+
     /// How far a connector has come, in Kafka's shape.
     pub async fn offsets(&self, name: &str) -> Result<Positions, Error> {
         let kept = self.kept(name)?;
