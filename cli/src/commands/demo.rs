@@ -9,6 +9,7 @@
 mod input;
 mod proof;
 mod report;
+mod table;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ use crate::settings::Layers;
 const JOB: &str = "airport-delays";
 const SOURCE: &str = "flights";
 const SINK: &str = "airport-delays";
+/// Another name, so that one data folder can feed files and a table.
+const POSTGRES_SINK: &str = "airport-delays-postgres";
 const INPUT_TOPIC: &str = "flights";
 const OUTPUT_TOPIC: &str = "airport_delays";
 /// How often the job is asked how far it is.
@@ -68,10 +71,21 @@ async fn whole(demo: &Demo, data: &Path) -> Result<()> {
         ),
     );
 
+    let table = demo.postgres.as_deref().map(table::Table::at);
+    let sink_name = if table.is_some() { POSTGRES_SINK } else { SINK };
+    if let Some(table) = &table
+        && !inner
+            .connectors
+            .names()
+            .iter()
+            .any(|name| name == sink_name)
+    {
+        table.must_be_new().await?;
+    }
     let job = start_job(&inner, &input).await?;
     let source_started = Instant::now();
     connect(&inner, SOURCE, source(&input)?).await?;
-    connect(&inner, SINK, sink(demo, &input, data)?).await?;
+    connect(&inner, sink_name, sink(demo, &input, data)?).await?;
     inner.connectors.finished(SOURCE).await;
     check_connector(&inner, SOURCE)?;
     let flights = proof::count(&inner.client, INPUT_TOPIC).await?;
@@ -94,13 +108,13 @@ async fn whole(demo: &Demo, data: &Path) -> Result<()> {
     let latency = proof::latency(&inner.client, INPUT_TOPIC, OUTPUT_TOPIC).await?;
     report::latency(&latency);
 
-    drain_sink(&inner, results).await?;
+    drain_sink(&inner, sink_name, results).await?;
     report::rate(
         "sink connector",
-        demo.postgres.as_deref().map_or(
-            "topic airport_delays -> files",
-            |_| "topic airport_delays -> PostgreSQL",
-        ),
+        match &table {
+            None => "topic airport_delays -> files",
+            Some(_) => "topic airport_delays -> PostgreSQL",
+        },
         results,
         source_started.elapsed(),
     );
@@ -109,7 +123,7 @@ async fn whole(demo: &Demo, data: &Path) -> Result<()> {
     report::worst(&streamed)?;
     let batch_started = Instant::now();
     let batch = proof::batch(&input).await?;
-    let equal = proof::compare(&streamed, &batch)?;
+    let equal = proof::compare("topic", &streamed, &batch)?;
     report::stage(
         "proof",
         &format!(
@@ -117,6 +131,14 @@ async fn whole(demo: &Demo, data: &Path) -> Result<()> {
             batch_started.elapsed().as_millis()
         ),
     );
+    if let Some(table) = &table {
+        let written = proof::rows(&input, &table.rows().await?)?;
+        let equal = proof::compare("table", &written, &batch)?;
+        report::stage(
+            "proof",
+            &format!("table {OUTPUT_TOPIC} read back from PostgreSQL: {equal} rows, all equal"),
+        );
+    }
     house.stop().await
 }
 
@@ -143,6 +165,8 @@ async fn start(data: &Path) -> Result<House> {
 /// Submits the job, or finds the one that an earlier run of the demo left in the same folder.
 async fn start_job(inner: &Inner, input: &input::Input) -> Result<String> {
     if inner.jobs.list().iter().any(|job| job.name == JOB) {
+        // That run may have been killed between asking the job to drain and its last result.
+        inner.jobs.resume(JOB).await?;
         return Ok(JOB.to_owned());
     }
     let submitted = inner
@@ -159,7 +183,14 @@ async fn connect(inner: &Inner, name: &str, config: Flat) -> Result<()> {
         .connectors
         .put(name, config, false, None)
         .await
-        .map_err(|why| anyhow!("connector {name}: {why}"))?;
+        .map_err(|why| {
+            Failure::new(
+                Exit::Usage,
+                "demo.connector",
+                format!("connector {name} cannot start"),
+            )
+            .why(why)
+        })?;
     Ok(())
 }
 
@@ -184,13 +215,17 @@ fn sink(demo: &Demo, input: &input::Input, data: &Path) -> Result<Flat> {
     for key in ["path", "file.format"] {
         config.remove(key);
     }
+    // Inserted, not upserted: a row that came twice would stand there twice, and be seen.
     let options = [
+        ("name", POSTGRES_SINK),
         ("connector.class", "postgres-sink"),
         ("url", url),
         ("table", OUTPUT_TOPIC),
-        ("mode", "upsert"),
-        ("key", "origin,hour_start"),
-        ("create", "true"),
+        ("offsets.table", table::OFFSETS),
+        ("mode", "insert"),
+        ("table.create", "true"),
+        ("flush.rows", "2000"),
+        ("flush.interval", "200ms"),
     ];
     config.extend(options.map(|(key, value)| (key.to_owned(), value.to_owned())));
     Ok(config)
@@ -251,10 +286,10 @@ async fn finish_job(inner: &Inner, job: &str, flights: u64) -> Result<()> {
 }
 
 /// Waits until the sink's group has committed all results.
-async fn drain_sink(inner: &Inner, results: u64) -> Result<()> {
+async fn drain_sink(inner: &Inner, name: &str, results: u64) -> Result<()> {
     loop {
-        check_connector(inner, SINK)?;
-        if proof::committed(&inner.connectors, SINK).await? >= results {
+        check_connector(inner, name)?;
+        if proof::committed(&inner.connectors, name).await? >= results {
             return Ok(());
         }
         tokio::time::sleep(LOOK).await;

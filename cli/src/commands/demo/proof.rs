@@ -18,6 +18,7 @@ use runtime::{Clock, Tasks};
 
 use super::input::Input;
 use super::{INPUT_TOPIC, JOB, OUTPUT_TOPIC};
+use crate::failure::{Exit, Failure};
 
 const READER: &str = "CID_MILLSTREAM_DEMO";
 const AT_A_TIME: u32 = 4_096;
@@ -83,9 +84,14 @@ pub async fn streamed(client: &Client, input: &Input) -> Result<RecordBatch> {
         .into_iter()
         .map(|stored| stored.message.body)
         .collect();
+    rows(input, &bodies)
+}
+
+/// Results as rows of the output table, from a JSON object each.
+pub fn rows(input: &Input, bodies: &[Bytes]) -> Result<RecordBatch> {
     let schema = plan(input)?.table(OUTPUT_TOPIC)?.persisted_schema();
     let (rows, undecodable) =
-        Decoder::new(Format::Json, schema, Options::default())?.decode(&bodies);
+        Decoder::new(Format::Json, schema, Options::default())?.decode(bodies);
     ensure!(
         undecodable.is_empty(),
         "a result cannot be read: {}",
@@ -129,7 +135,7 @@ pub async fn batch(input: &Input) -> Result<RecordBatch> {
 }
 
 /// How many rows there are, if both hold the same ones equally often; else what differs.
-pub fn compare(streamed: &RecordBatch, batch: &RecordBatch) -> Result<usize> {
+pub fn compare(place: &str, streamed: &RecordBatch, batch: &RecordBatch) -> Result<usize> {
     let mut counts: BTreeMap<String, i64> = BTreeMap::new();
     for (rows, sign) in [(streamed, 1), (batch, -1)] {
         let encoder = Encoder::new(Format::Json, rows.schema(), Options::default())?;
@@ -147,15 +153,21 @@ pub fn compare(streamed: &RecordBatch, batch: &RecordBatch) -> Result<usize> {
         .iter()
         .take(SHOWN_DIFFERENCES)
         .map(|(row, count)| match **count {
-            count if count > 0 => format!("only in the topic ({count} times): {row}"),
+            count if count > 0 => format!("only in the {place} ({count} times): {row}"),
             count => format!("only in the batch ({} times): {row}", -count),
         });
     bail!(
-        "the job's result is not the batch's: {} rows in the topic, {} in the batch, {} differ\n{}",
-        streamed.num_rows(),
-        batch.num_rows(),
-        different.len(),
-        shown.collect::<Vec<_>>().join("\n")
+        Failure::new(
+            Exit::Partial,
+            "demo.different",
+            format!(
+                "the {place} does not hold the batch's result: {} rows in the {place}, {} in the batch, {} differ",
+                streamed.num_rows(),
+                batch.num_rows(),
+                different.len()
+            )
+        )
+        .why(shown.collect::<Vec<_>>().join("\n"))
     )
 }
 
