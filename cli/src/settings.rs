@@ -58,7 +58,6 @@ pub struct Broker {
 pub struct Store {
     pub path: PathBuf,
     pub flush: Flush,
-    pub flush_timeout: Span,
     pub segment_bytes: Bytes,
     pub retention: Span,
     pub clean_percent: u8,

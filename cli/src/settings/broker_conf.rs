@@ -72,6 +72,10 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
         "transientStorePoolEnable",
         "an acknowledged message is never only in user space",
     ),
+    (
+        "syncFlushTimeout",
+        "a send is answered once the disk has it, or has refused it; FLUSH_DISK_TIMEOUT is never sent",
+    ),
     ("warmMapedFileEnable", NO_SUCH_PART),
     ("mapedFileSizeConsumeQueue", "queues share one index log"),
     ("mappedFileSizeConsumeQueue", "queues share one index log"),
@@ -94,7 +98,7 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
 pub fn translate(text: &str) -> Translated {
     let mut translated = Translated::default();
     let mut address: Option<String> = None;
-    let mut port: Option<String> = None;
+    let mut port: Option<(usize, String)> = None;
     for (number, line) in text.lines().enumerate() {
         let line_number = number + 1;
         let line = line.trim();
@@ -110,24 +114,24 @@ pub fn translate(text: &str) -> Translated {
         let (key, value) = (key.trim(), value.trim());
         match key {
             "brokerIP1" => address = Some(value.to_owned()),
-            "listenPort" => port = Some(value.to_owned()),
+            "listenPort" => port = Some((line_number, value.to_owned())),
             _ => translated.lines.push(one(line_number, key, value)),
         }
     }
     // RocketMQ listens on every address; so does a translated file, unless it names one.
     let host = address.as_deref().unwrap_or("127.0.0.1");
-    if let Some(port) = &port {
+    if let Some((line, port)) = &port {
         match port.parse::<u16>() {
             Ok(port) => translated.lines.push(mapped(
                 "listenPort",
                 "broker.listen",
                 &format!("{host}:{port}"),
             )),
-            Err(_) => {
-                translated
-                    .lines
-                    .push(refused(0, "listenPort", format!("{port:?} is not a port")))
-            }
+            Err(_) => translated.lines.push(refused(
+                *line,
+                "listenPort",
+                format!("{port:?} is not a port"),
+            )),
         }
     } else if address.is_some() {
         translated.lines.push(mapped(
@@ -160,7 +164,6 @@ fn one(line: usize, key: &str, value: &str) -> Line {
             ),
         },
         "fileReservedTime" => mapped(key, "store.retention", &format!("{value}h")),
-        "syncFlushTimeout" => mapped(key, "store.flush-timeout", &format!("{value}ms")),
         "brokerRole" => match value {
             "ASYNC_MASTER" => Line::WithoutEffect {
                 key: key.to_owned(),
@@ -245,7 +248,7 @@ mod tests {
                 "line 4: nonsense: is not key=value",
                 "line 5: rocketmqHome: is not a setting here: nothing is run or read from such a path",
                 "line 6: flushDiskType: \"MAYBE\" is neither ASYNC_FLUSH nor SYNC_FLUSH",
-                "line 0: listenPort: \"x\" is not a port",
+                "line 7: listenPort: \"x\" is not a port",
             ]
         );
     }
