@@ -16,10 +16,12 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use client::Client;
+use model::{NameError, Topic};
 use runtime::{Clock, Net, Tasks};
 
 use crate::arguments::{Arguments, Command, Global};
 use crate::failure::{Exit, Failure};
+use crate::nearest::nearest;
 
 /// Runs one command to its end.
 pub fn run(arguments: Arguments) -> Result<()> {
@@ -64,12 +66,17 @@ fn with_client(global: &Global, work: impl AsyncFnOnce(Client) -> Result<()>) ->
         ))
         .await
         .map_err(explained)?;
-        let outcome = work(client).await;
+        let outcome = match work(client.clone()).await.map_err(|why| why.downcast()) {
+            Err(Ok(client::Error::NoRoute { topic, .. })) => Err(no_topic(&client, &topic).await),
+            Err(Ok(why)) => Err(explained(why)),
+            Err(Err(why)) => Err(match why.downcast::<NameError>() {
+                Ok(why) => explained(why.into()),
+                Err(why) => why,
+            }),
+            Ok(()) => Ok(()),
+        };
         tasks.stop(STOP).await;
-        outcome.map_err(|why| match why.downcast::<client::Error>() {
-            Ok(why) => explained(why),
-            Err(why) => why,
-        })
+        outcome
     })
 }
 
@@ -81,14 +88,42 @@ pub fn explained(why: client::Error) -> anyhow::Error {
         Error::Unreachable { .. } | Error::TimedOut { .. } => Failure::new(Exit::Unreachable, "unreachable", text)
             .why("the name server's address comes from -n, MILLSTREAM_NAMESERVERS or its default; a broker's from its route")
             .fix("start a house:  millstream up"),
-        Error::NoRoute { topic, .. } => Failure::new(Exit::NotFound, "topic.not-found", format!("topic {:?} does not exist", topic.as_str()))
-            .why(text)
-            .fix(format!("make it:  millstream topic create {topic}")),
         Error::NoBroker { .. } | Error::NoQueues { .. } => Failure::new(Exit::Unreachable, "broker.none", text).fix("is a broker running and registered?  millstream up"),
         Error::Name(_) | Error::Illegal { .. } => Failure::new(Exit::Usage, "usage", text),
+        Error::Refused { address, asked, code, remark } => {
+            let (what, rest) = remark.trim().split_once('\n').unwrap_or((remark.trim(), ""));
+            let who = format!("{address} answered {asked} with code {code}");
+            Failure::new(Exit::Usage, "refused", what).why([rest, &who].join("\n").trim_start_matches('\n'))
+        }
         _ => Failure::new(Exit::Usage, "refused", text),
     };
     failure.into()
+}
+
+/// A topic that nobody serves, with the names it may have been meant for.
+async fn no_topic(client: &Client, topic: &Topic) -> anyhow::Error {
+    let known = topic::visible(client).await.unwrap_or_default();
+    Failure::new(
+        Exit::NotFound,
+        "topic.not-found",
+        format!("topic {:?} does not exist", topic.as_str()),
+    )
+    .why(searched(
+        topic.as_str(),
+        "topics",
+        known.iter().map(Topic::as_str).collect(),
+    ))
+    .fix(format!("make it:  millstream topic create {topic}"))
+    .into()
+}
+
+/// What was searched in vain, and what is nearest to it.
+pub fn searched(word: &str, kind: &str, known: Vec<&str>) -> String {
+    let near = nearest(word, known.iter().copied());
+    match near.as_slice() {
+        [] => format!("of {} {kind} none has a name like it", known.len()),
+        near => format!("of {} {kind} the nearest: {}", known.len(), near.join(", ")),
+    }
 }
 
 /// Asks before something is lost; `--yes` answers for scripts.

@@ -1,4 +1,4 @@
-//! An error as a reader sees it: what, why, what now.
+//! An error as a reader sees it: what, why, what now, where.
 
 use std::fmt;
 
@@ -21,6 +21,10 @@ pub struct Failure {
     pub what: String,
     pub why: String,
     pub fix: String,
+    /// The file it is about.
+    pub place: String,
+    /// Under which the other side knows the request that failed.
+    pub request_id: String,
 }
 
 impl Failure {
@@ -31,6 +35,8 @@ impl Failure {
             what: what.into(),
             why: String::new(),
             fix: String::new(),
+            place: String::new(),
+            request_id: String::new(),
         }
     }
 
@@ -44,16 +50,46 @@ impl Failure {
         self
     }
 
+    pub fn at(mut self, place: impl fmt::Display) -> Failure {
+        self.place = place.to_string();
+        self
+    }
+
     /// The same four parts for programs.
     pub fn to_json(&self) -> serde_json::Value {
-        serde_json::json!({ "error": { "code": self.code, "message": self.what, "why": self.why, "fix": self.fix } })
+        let mut parts = serde_json::json!({ "code": self.code, "message": self.what, "why": self.why, "fix": self.fix });
+        for (name, text) in [("place", &self.place), ("request_id", &self.request_id)] {
+            if !text.is_empty() {
+                parts[name] = text.as_str().into();
+            }
+        }
+        serde_json::json!({ "error": parts })
+    }
+
+    fn place_and_request(&self) -> String {
+        let request = match self.request_id.as_str() {
+            "" => String::new(),
+            id => format!("request {id}"),
+        };
+        let parts = [self.place.clone(), request];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        parts.join(", ")
+    }
+}
+
+/// `1 mistake`, `2 mistakes`.
+pub fn counted(count: usize, thing: &str) -> String {
+    match count {
+        1 => format!("1 {thing}"),
+        _ => format!("{count} {thing}s"),
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}  [{}]", self.what, self.code)?;
-        for (name, text) in [("why", &self.why), ("fix", &self.fix)] {
+        let place = self.place_and_request();
+        for (name, text) in [("why", &self.why), ("fix", &self.fix), ("where", &place)] {
             let mut lines = text.lines();
             if let Some(first) = lines.next() {
                 write!(f, "\n  {name}: {first}")?;
@@ -80,11 +116,13 @@ mod tests {
             "topic \"ordres\" does not exist",
         )
         .why("the broker at 127.0.0.1:10911 has 3 topics; the nearest is \"orders\"")
-        .fix("create it:  millstream topic create ordres");
+        .fix("create it:  millstream topic create ordres")
+        .at("orders.sql");
         insta::assert_snapshot!(failure, @r#"
         error: topic "ordres" does not exist  [topic.not-found]
           why: the broker at 127.0.0.1:10911 has 3 topics; the nearest is "orders"
           fix: create it:  millstream topic create ordres
+          where: orders.sql
         "#);
     }
 }

@@ -6,6 +6,7 @@ mod arguments;
 mod commands;
 mod failure;
 mod house;
+mod nearest;
 mod old_names;
 mod output;
 mod rest;
@@ -31,18 +32,50 @@ fn main() -> ExitCode {
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        // Help is no failure; a wrong command line ends with 1, since 2 means "not found".
-        Err(why) => {
-            why.print().ok();
-            return if why.use_stderr() {
-                ExitCode::from(Exit::Usage as u8)
-            } else {
-                ExitCode::SUCCESS
-            };
-        }
+        Err(why) => return not_understood(&why),
     };
     let output = arguments.global.output;
     end(output, commands::run(arguments))
+}
+
+/// Help is no failure; a wrong command line ends with 1, since 2 means "not found".
+fn not_understood(why: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind;
+    if !why.use_stderr() || why.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        why.print().ok();
+        return match why.use_stderr() {
+            true => ExitCode::from(Exit::Usage as u8),
+            false => ExitCode::SUCCESS,
+        };
+    }
+    let text = why.render().to_string();
+    let (what, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let (hints, usage) = rest.split_once("Usage:").unwrap_or((rest, ""));
+    let hints: Vec<_> = hints
+        .lines()
+        .map(|line| line.trim().trim_start_matches("tip: "))
+        .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
+        .collect();
+    // The words of the command, up to its first argument.
+    let command: Vec<_> = usage
+        .split_whitespace()
+        .take_while(|word| !word.starts_with(['-', '<', '[']))
+        .collect();
+    let command = match command.as_slice() {
+        [] => "millstream".to_owned(),
+        words => words.join(" "),
+    };
+    let failure = Failure::new(Exit::Usage, "usage", what.trim_start_matches("error: "))
+        .why(hints.join("\n"))
+        .fix(format!("see  {command} --help"));
+    let json = |words: &[String]| matches!(words, [flag, value] if matches!(flag.as_str(), "-o" | "--output") && value == "json");
+    let words: Vec<String> = std::env::args().collect();
+    let output =
+        match words.windows(2).any(json) || words.iter().any(|word| word == "--output=json") {
+            true => Output::Json,
+            false => Output::Table,
+        };
+    end(output, Err(failure.into()))
 }
 
 /// Prints a failure the way the caller reads it, and turns it into an exit code.

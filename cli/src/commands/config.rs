@@ -1,17 +1,18 @@
 //! `millstream config`: the manual of all settings, and what is wrong with a file.
 
-use anyhow::{Context, Result, bail};
+use std::path::Path;
+
+use anyhow::{Result, bail};
 
 use crate::arguments::Config;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, counted};
 use crate::settings::{self, Line};
 
 pub fn run(command: &Config) -> Result<()> {
     match command {
         Config::Default => print!("{}", settings::DEFAULT),
         Config::Check { file } => {
-            let text = std::fs::read_to_string(file)
-                .with_context(|| format!("cannot read {}", file.display()))?;
+            let text = read(file)?;
             match file.extension().is_some_and(|kind| kind == "conf") {
                 true => check_broker_conf(&text)?,
                 false => check_settings(&text, &file.display().to_string())?,
@@ -19,6 +20,19 @@ pub fn run(command: &Config) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The text of a file that the command line names.
+pub fn read(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|why| {
+        Failure::new(
+            Exit::NotFound,
+            "settings.file",
+            format!("{} cannot be read", file.display()),
+        )
+        .why(why)
+        .fix("write one after  millstream config default")
+    })
 }
 
 fn check_settings(text: &str, name: &str) -> Result<()> {
@@ -32,7 +46,7 @@ fn check_settings(text: &str, name: &str) -> Result<()> {
         Failure::new(
             Exit::Usage,
             "settings.invalid",
-            format!("{name} has {} mistakes", lines.len())
+            format!("{name} has {}", counted(lines.len(), "mistake"))
         )
         .why(lines.join("\n"))
         .fix("all keys with their meaning:  millstream config default")
@@ -59,7 +73,7 @@ fn check_broker_conf(text: &str) -> Result<()> {
         Failure::new(
             Exit::Usage,
             "settings.broker-conf",
-            format!("{} lines cannot be honoured", refusals.len())
+            format!("{} cannot be honoured", counted(refusals.len(), "line"))
         )
         .why(refusals.join("\n"))
     )

@@ -5,14 +5,14 @@ use connect_runtime::ConnectorFile;
 use serde_json::{Value, json};
 
 use crate::arguments::{Connector, Global, Output};
-use crate::commands::confirm;
 use crate::commands::job::text;
-use crate::failure::{Exit, Failure};
+use crate::commands::{confirm, searched};
+use crate::failure::{Exit, Failure, counted};
 use crate::output;
 use crate::rest::Rest;
 
 pub fn run(global: &Global, command: &Connector) -> Result<()> {
-    let rest = Rest::new(&global.connect, "the connector API", "--connect");
+    let rest = Rest::connect(&global.connect);
     match command {
         Connector::Apply { file, dry_run } => apply(&rest, file, *dry_run),
         Connector::List => list(global, &rest),
@@ -57,7 +57,7 @@ pub fn read(file: &std::path::Path) -> Result<(String, serde_json::Map<String, V
         Failure::new(
             Exit::Usage,
             "connector.invalid",
-            format!("{shown} has {} mistakes", lines.len()),
+            format!("{shown} has {}", counted(lines.len(), "mistake")),
         )
         .why(lines.join("\n"))
     })?;
@@ -99,14 +99,21 @@ fn apply(rest: &Rest, file: &std::path::Path, dry_run: bool) -> Result<()> {
     let checked = rest.put(
         &format!("/connector-plugins/{class}/config/validate"),
         &Value::Object(flat.clone()),
-    )?;
+    );
+    let checked = match checked {
+        Err(failure) if failure.exit == Exit::NotFound => bail!(unknown(rest, &class)?),
+        checked => checked?,
+    };
     let mistakes = mistakes(&checked);
     if !mistakes.is_empty() {
         bail!(
             Failure::new(
                 Exit::Usage,
                 "connector.invalid",
-                format!("connector {name:?} has {} mistakes", mistakes.len())
+                format!(
+                    "connector {name:?} has {}",
+                    counted(mistakes.len(), "mistake")
+                )
             )
             .why(mistakes.join("\n"))
             .fix(format!(
@@ -121,6 +128,25 @@ fn apply(rest: &Rest, file: &std::path::Path, dry_run: bool) -> Result<()> {
     rest.put(&format!("/connectors/{name}/config"), &Value::Object(flat))?;
     eprintln!("connector {name} is applied; follow it with  millstream connector describe {name}");
     Ok(())
+}
+
+/// There is no such connector; which one was meant?
+fn unknown(rest: &Rest, class: &str) -> Result<Failure> {
+    let plugins = rest.get("/connector-plugins")?;
+    let classes = plugins.as_array().into_iter().flatten();
+    let classes: Vec<_> = classes
+        .filter_map(|plugin| plugin["class"].as_str())
+        .collect();
+    Ok(Failure::new(
+        Exit::NotFound,
+        "connector.unknown",
+        format!("there is no connector {class:?}"),
+    )
+    .why(searched(class, "connectors", classes.clone()))
+    .fix(format!(
+        "set connector.class to one of {}",
+        classes.join(", ")
+    )))
 }
 
 fn mistakes(checked: &Value) -> Vec<String> {

@@ -1,12 +1,13 @@
 //! `millstream group`.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use client::Client;
 use model::ConsumerGroup;
 use serde::Serialize;
 
 use crate::arguments::{Global, Group};
-use crate::commands::confirm;
+use crate::commands::{confirm, searched};
+use crate::failure::{Exit, Failure};
 use crate::output;
 
 #[derive(Serialize)]
@@ -60,6 +61,22 @@ pub async fn run(global: &Global, client: &Client, command: &Group) -> Result<()
             });
         }
         Group::Describe { group } => {
+            let known = admin.groups().await?;
+            if !known.contains_key(group) {
+                bail!(
+                    Failure::new(
+                        Exit::NotFound,
+                        "group.not-found",
+                        format!("consumer group {group:?} does not exist")
+                    )
+                    .why(searched(
+                        group,
+                        "groups",
+                        known.keys().map(String::as_str).collect()
+                    ))
+                    .fix("see them all:  millstream group list")
+                );
+            }
             let progress = admin
                 .group_progress(&ConsumerGroup::parse(group)?, None)
                 .await?;

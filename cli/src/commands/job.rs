@@ -10,7 +10,7 @@ use crate::output;
 use crate::rest::Rest;
 
 fn admin(global: &Global) -> Rest {
-    Rest::new(&global.admin, "the admin API", "--admin")
+    Rest::admin(&global.admin)
 }
 
 pub fn run(global: &Global, run: &Run) -> Result<()> {
@@ -37,7 +37,9 @@ pub fn run(global: &Global, run: &Run) -> Result<()> {
         )
     });
     let asked = json!({ "name": name, "script": script, "base": base, "explain": run.explain });
-    let answer = admin(global).post("/v1/jobs", &asked)?;
+    let answer = admin(global)
+        .post("/v1/jobs", &asked)
+        .map_err(|failure| failure.at(shown))?;
     if run.explain {
         output::line(answer["dataflow"].as_str().unwrap_or_default());
         return Ok(());

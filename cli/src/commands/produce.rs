@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use model::{Message, Topic, properties};
 
 use crate::arguments::Produce;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, counted};
 
 /// Sends under way at a time.
 const AT_ONCE: usize = 64;
@@ -36,9 +36,9 @@ pub async fn run(client: &Client, produce: &Produce) -> Result<()> {
         });
     let sent = stream::iter(sends)
         .buffered(AT_ONCE)
-        .try_fold(0_u64, async |count, _| Ok(count + 1))
+        .try_fold(0, async |count, _| Ok(count + 1))
         .await?;
-    eprintln!("{sent} messages sent to {topic}");
+    eprintln!("{} sent to {topic}", counted(sent, "message"));
     Ok(())
 }
 

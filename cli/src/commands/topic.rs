@@ -30,10 +30,11 @@ pub async fn run(global: &Global, client: &Client, command: &Topic) -> Result<()
     match command {
         Topic::List { all } => {
             let mut rows = Vec::new();
-            for topic in admin.topics().await? {
-                if !all && hidden(&topic, &admin.cluster().await?) {
-                    continue;
-                }
+            let topics = match all {
+                true => admin.topics().await?,
+                false => visible(client).await?,
+            };
+            for topic in topics {
                 let queues = admin.topic_offsets(&topic).await?;
                 let messages = queues
                     .iter()
@@ -98,6 +99,15 @@ pub async fn run(global: &Global, client: &Client, command: &Topic) -> Result<()
         }
     }
     Ok(())
+}
+
+/// The topics that people have made.
+pub async fn visible(client: &Client) -> Result<Vec<TopicName>, client::Error> {
+    let admin = client.admin();
+    let cluster = admin.cluster().await?;
+    let mut topics = admin.topics().await?;
+    topics.retain(|topic| !hidden(topic, &cluster));
+    Ok(topics)
 }
 
 /// System topics, and those that brokers and clusters name after themselves.

@@ -6,17 +6,14 @@ use anyhow::{Context, Result, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::Up;
-use crate::failure::{Exit, Failure};
+use crate::commands::config;
+use crate::failure::{Exit, Failure, counted};
 use crate::house::{House, Machine, Roles};
 use crate::settings::{self, Layers, Settings};
 
 pub fn run(up: &Up) -> Result<()> {
     let file = match &up.config {
-        Some(path) => Some((
-            path.clone(),
-            std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?,
-        )),
+        Some(path) => Some((path.clone(), config::read(path)?)),
         None => None,
     };
     // The developer profile: what is not there is made when it is used.
@@ -63,7 +60,7 @@ pub fn settings(layers: &Layers) -> Result<Settings> {
             Failure::new(
                 Exit::Usage,
                 "settings.invalid",
-                format!("the settings have {} mistakes", lines.len())
+                format!("the settings have {}", counted(lines.len(), "mistake"))
             )
             .why(lines.join("\n"))
             .fix("all keys with their meaning:  millstream config default")

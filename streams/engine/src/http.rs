@@ -7,14 +7,21 @@
 //! | `GET /v1/jobs/{job}` | one job with its dataflow and counters |
 //! | `POST /v1/jobs/{job}/stop?drain=true` · `/resume` | stop, go on |
 //! | `DELETE /v1/jobs/{job}` | forget a stopped job |
+//!
+//! Every answer names its request in `x-request-id`, as the caller did or by itself; errors
+//! carry it in their body, and the log beside them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -22,12 +29,87 @@ use crate::jobs::{JobDetail, JobError, JobInfo, Jobs};
 
 /// The routes, to be mounted on the admin port.
 pub fn router(jobs: Jobs) -> Router {
+    let ids = RequestIds::since(jobs.clock().wall());
     Router::new()
         .route("/v1/jobs", get(list).post(submit))
         .route("/v1/jobs/{job}", get(describe).delete(delete))
         .route("/v1/jobs/{job}/stop", post(stop))
         .route("/v1/jobs/{job}/resume", post(resume))
+        .fallback(nothing_here)
         .with_state(jobs)
+        .layer(from_fn_with_state(ids, identified))
+}
+
+/// Carries a request's id, both ways.
+const REQUEST_ID: &str = "x-request-id";
+/// Longest id that is taken over from a caller.
+const LONGEST_ID: usize = 100;
+
+/// Names requests that come without a name: when the process started, and a number.
+#[derive(Clone)]
+struct RequestIds {
+    started: i64,
+    next: Arc<AtomicU64>,
+}
+
+impl RequestIds {
+    fn since(started: i64) -> RequestIds {
+        RequestIds {
+            started,
+            next: Arc::new(AtomicU64::new(1)),
+        }
+    }
+
+    fn next(&self) -> String {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        format!("{:x}-{number}", self.started)
+    }
+}
+
+/// Names the request, and writes a refusal down with that name.
+async fn identified(State(ids): State<RequestIds>, request: Request, next: Next) -> Response {
+    let given = request.headers().get(REQUEST_ID);
+    let given = given.and_then(|id| id.to_str().ok());
+    let id = match given.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID) {
+        Some(id) => id.to_owned(),
+        None => ids.next(),
+    };
+    let mut response = next.run(request).await;
+    if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
+        let Refusal { code, message, fix } = refusal;
+        let status = response.status();
+        tracing::info!(request = id, code, message, "a request is refused");
+        let body =
+            json!({ "error": { "code": code, "message": message, "fix": fix, "request_id": id } });
+        response = (status, Json(body)).into_response();
+    }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// Why a request was refused, on its way to [`identified`].
+#[derive(Clone)]
+struct Refusal {
+    code: &'static str,
+    message: String,
+    fix: String,
+}
+
+impl Refusal {
+    fn with(self, status: StatusCode) -> Response {
+        (status, Extension(self)).into_response()
+    }
+}
+
+async fn nothing_here(uri: Uri) -> Response {
+    let refusal = Refusal {
+        code: "request.path",
+        message: format!("there is nothing at {}", uri.path()),
+        fix: "jobs are at /v1/jobs".to_owned(),
+    };
+    refusal.with(StatusCode::NOT_FOUND)
 }
 
 /// A script to run.
@@ -52,7 +134,21 @@ async fn list(State(jobs): State<Jobs>) -> Json<Vec<JobInfo>> {
     Json(jobs.list())
 }
 
-async fn submit(State(jobs): State<Jobs>, Json(asked): Json<Submit>) -> Result<Response, Failed> {
+async fn submit(
+    State(jobs): State<Jobs>,
+    asked: Result<Json<Submit>, JsonRejection>,
+) -> Result<Response, Failed> {
+    let asked = match asked {
+        Ok(Json(asked)) => asked,
+        Err(why) => {
+            let refusal = Refusal {
+                code: "request.body",
+                message: why.body_text(),
+                fix: "send JSON with name, script and base".to_owned(),
+            };
+            return Ok(refusal.with(why.status()));
+        }
+    };
     if asked.explain {
         let dataflow = jobs.explain(&asked.script, asked.base).await?;
         return Ok(Json(json!({ "dataflow": dataflow })).into_response());
@@ -150,7 +246,7 @@ impl IntoResponse for Failed {
                 "see the log".to_owned(),
             ),
         };
-        let body = json!({ "error": { "code": code, "message": self.0.to_string(), "fix": fix } });
-        (status, Json(body)).into_response()
+        let message = self.0.to_string();
+        Refusal { code, message, fix }.with(status)
     }
 }

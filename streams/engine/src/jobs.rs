@@ -18,7 +18,7 @@ use client::Client;
 use parking_lot::Mutex;
 use planner::{Environment, WasmFunctions};
 use plugin_host::PluginHost;
-use runtime::{Disk, Task, Tasks};
+use runtime::{Clock, Disk, Task, Tasks};
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -170,6 +170,10 @@ impl Jobs {
         let asked = plan.explained.iter().map(planner::explain);
         let own = (!plan.dataflow.nodes.is_empty()).then(|| planner::explain(&plan.dataflow));
         Ok(asked.chain(own).collect::<Vec<_>>().join("\n"))
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        self.inner.around.tasks.clock()
     }
 
     /// Every job, by name.

@@ -186,7 +186,10 @@ impl Sends<'_> {
             ));
         }
         self.check_body(body)?;
-        let entries = batch::decode(body)?;
+        let entries = batch::decode(body).map_err(|why| {
+            let remark = format!("the batch cannot be read: {why}");
+            Refusal::code(ResponseCode::MESSAGE_ILLEGAL, remark)
+        })?;
         if entries.is_empty() {
             return Err(Refusal::code(
                 ResponseCode::MESSAGE_ILLEGAL,
