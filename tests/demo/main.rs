@@ -1,6 +1,8 @@
 //! The main job, end to end: equal to a batch, and exactly once through `kill -9`.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+#[path = "../support/addresses.rs"]
+mod addresses;
 mod postgres;
 mod progress;
 #[path = "../support/up.rs"]

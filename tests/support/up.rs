@@ -1,11 +1,12 @@
 //! `millstream up` on free ports, and the command line that speaks to it.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::channel;
 use std::time::Duration;
+
+use crate::addresses::free_addresses;
 
 /// How long a start may take before the test has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -16,6 +17,7 @@ pub struct Up {
     name_server: String,
     admin: String,
     connect: String,
+    pub broker: String,
 }
 
 impl Up {
@@ -60,6 +62,7 @@ impl Up {
             name_server,
             admin,
             connect,
+            broker,
         }
     }
 
@@ -86,7 +89,11 @@ impl Up {
         let told = Command::new("kill").args(["-TERM", &id]).status();
         assert!(told.expect("kill can be run").success());
         let status = self.child.wait().expect("it can be waited for");
-        assert!(status.success(), "millstream ended with {status}");
+        assert!(
+            status.success(),
+            "the house at {} ended with {status}",
+            self.broker
+        );
     }
 }
 
@@ -107,16 +114,4 @@ fn printed(output: &Output) -> String {
     let complained = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{complained}");
     said
-}
-
-/// Addresses of this machine that nobody listens on.
-pub fn free_addresses<const N: usize>() -> [String; N] {
-    // All are held before one is let go, so that no two are the same.
-    let held: [TcpListener; N] = std::array::from_fn(|_| {
-        TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port")
-    });
-    held.map(|listener| {
-        let address = listener.local_addr().expect("a listener has an address");
-        address.to_string()
-    })
 }
