@@ -22,8 +22,8 @@ pub enum CallError {
     /// The function, or the host before it, refused the batch as a whole.
     #[error("the function failed: {0}")]
     Batch(String),
-    /// The function broke off. `rows` trap when evaluated alone, in ascending order;
-    /// it is empty if no single row does, and stops at 64.
+    /// The function broke off. `rows` trap when evaluated alone, in ascending order: at most
+    /// 64, and those found before the deadline. Empty if no single row traps.
     #[error("the function trapped: {why}{}", rows_named(.rows))]
     Trap { why: String, rows: Vec<usize> },
     #[error("the function was stopped after {} ms, its deadline", .limit.as_millis())]

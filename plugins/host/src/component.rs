@@ -7,7 +7,7 @@ use wasmtime::{Engine, Store, StoreContextMut, format_err};
 use crate::argument::Argument;
 use crate::contract::{PassedColumn, ReturnedColumn, WitError, WitSignature};
 use crate::guest::Guest;
-use crate::guest_log::Level;
+use crate::guest_log::{Level, printable};
 use crate::{Error, Settings};
 
 const PACKAGE: &str = "millstream:udf/";
@@ -97,7 +97,7 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
         .func_wrap(
             "log",
             |mut store: StoreContextMut<'_, Guest>, (level, message): (Level, WasmStr)| {
-                let message = message.to_str(&store)?.into_owned();
+                let message = printable(&message.to_str(&store)?);
                 store.data_mut().log.line(level, &message);
                 Ok(())
             },

@@ -10,6 +10,7 @@ use arrow::compute::{filter, take};
 use parking_lot::Mutex;
 
 use crate::argument::Argument;
+use crate::deadlines::Deadline;
 use crate::instance::Instance;
 use crate::module::{Compiled, ModuleHash};
 use crate::offenders::offenders;
@@ -62,8 +63,8 @@ impl ScalarFunction {
 
     /// One result per row. `arguments` are of the signature's types, each of `rows` rows.
     ///
-    /// Blocks this thread for up to the deadline, and after a trap for several of them
-    /// while the offending rows are looked for.
+    /// Blocks this thread for up to the deadline, which the search for rows that trap has to
+    /// keep too; a first call may have to start the module before that.
     pub fn call(&self, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef, CallError> {
         self.check(arguments, rows)?;
         let returns = &self.shared.signature.returns;
@@ -138,9 +139,13 @@ impl ScalarFunction {
         let warm = self.shared.idle.lock().pop();
         let mut instance = match warm {
             Some(instance) => instance,
-            None => self.start()?,
+            None => {
+                let limit = self.shared.module.settings.start_deadline();
+                self.start(Deadline::after(limit))?
+            }
         };
-        let result = self.eval_on(&mut instance, arguments, rows);
+        let deadline = Deadline::after(self.shared.module.settings.deadline());
+        let result = self.eval_on(&mut instance, arguments, rows, deadline);
         match result {
             Ok(_) | Err(CallError::Rows(_) | CallError::Batch(_)) => {
                 let mut idle = self.shared.idle.lock();
@@ -153,13 +158,14 @@ impl ScalarFunction {
                 drop(instance);
                 let rows = offenders(
                     rows,
-                    || self.start(),
+                    || self.start(deadline),
                     |instance, range| {
                         let part: Vec<ArrayRef> = arguments
                             .iter()
                             .map(|argument| argument.slice(range.start, range.len()))
                             .collect();
-                        self.eval_on(instance, &part, range.len()).map(drop)
+                        self.eval_on(instance, &part, range.len(), deadline)
+                            .map(drop)
                     },
                 );
                 Err(CallError::Trap { why, rows })
@@ -168,8 +174,12 @@ impl ScalarFunction {
         }
     }
 
-    fn start(&self) -> Result<Instance, CallError> {
-        Instance::start(&self.shared.module, self.shared.epoch_micros.clone())
+    fn start(&self, deadline: Deadline) -> Result<Instance, CallError> {
+        Instance::start(
+            &self.shared.module,
+            self.shared.epoch_micros.clone(),
+            deadline,
+        )
     }
 
     fn eval_on(
@@ -177,6 +187,7 @@ impl ScalarFunction {
         instance: &mut Instance,
         arguments: &[ArrayRef],
         rows: usize,
+        deadline: Deadline,
     ) -> Result<ArrayRef, CallError> {
         let passed: Vec<Argument> = arguments
             .iter()
@@ -188,7 +199,14 @@ impl ScalarFunction {
             signature,
             ..
         } = &*self.shared;
-        instance.eval(module, *number, &passed, rows as u32, &signature.returns)
+        instance.eval(
+            module,
+            *number,
+            &passed,
+            rows as u32,
+            &signature.returns,
+            deadline,
+        )
     }
 }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use runtime::Rng;
-use wasmtime::{ResourceLimiter, Store, Trap};
+use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
+use crate::CallError;
+use crate::deadlines::Deadline;
 use crate::guest_log::{GuestLog, printable};
 use crate::module::Compiled;
-use crate::ticker::ticks;
-use crate::{CallError, Settings};
 
 /// Elements of one table: function pointers, no data.
 const TABLE_ELEMENTS: usize = 100_000;
@@ -17,6 +17,8 @@ const TABLE_ELEMENTS: usize = 100_000;
 const PARTS: usize = 32;
 
 pub(crate) struct Guest {
+    /// Of the call in progress.
+    deadline: Deadline,
     memory_left: usize,
     memory_bytes: usize,
     pub(crate) log: GuestLog,
@@ -39,9 +41,14 @@ pub(crate) struct Exited(pub(crate) i32);
 
 impl Guest {
     /// A store for one instance of the module, its limits in force.
-    pub(crate) fn store(module: &Compiled, epoch_micros: Arc<AtomicU64>) -> Store<Guest> {
+    pub(crate) fn store(
+        module: &Compiled,
+        epoch_micros: Arc<AtomicU64>,
+        deadline: Deadline,
+    ) -> Store<Guest> {
         let settings = &module.settings;
         let guest = Self {
+            deadline,
             memory_left: settings.memory_bytes,
             memory_bytes: settings.memory_bytes,
             log: GuestLog::new(module.hash.short()),
@@ -52,6 +59,13 @@ impl Guest {
         let mut store = Store::new(&module.engine, guest);
         store.limiter(|guest| guest);
         store.set_hostcall_fuel(settings.result_bytes);
+        store.epoch_deadline_callback(|store| {
+            Ok(if store.data().deadline.has_passed() {
+                UpdateDeadline::Interrupt
+            } else {
+                UpdateDeadline::Continue(1)
+            })
+        });
         store
     }
 
@@ -115,25 +129,16 @@ impl ResourceLimiter for Guest {
     }
 }
 
-/// Which of the two budgets a piece of guest code runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Budget {
-    Start,
-    Batch,
-}
-
-/// Runs guest code within its budget. After an error the store must not be entered again.
+/// Runs guest code until the deadline. After an error the store must not be entered again.
 pub(crate) fn within<T>(
-    budget: Budget,
-    settings: &Settings,
+    deadline: Deadline,
+    module: &Compiled,
     store: &mut Store<Guest>,
     run: impl FnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
 ) -> Result<T, CallError> {
-    let limit = match budget {
-        Budget::Start => settings.start_deadline(),
-        Budget::Batch => settings.deadline(),
-    };
-    store.set_epoch_deadline(ticks(limit));
+    let _running = module.deadlines.keep(deadline)?;
+    store.set_epoch_deadline(1);
+    store.data_mut().deadline = deadline;
     store.data_mut().log.begin();
     let outcome = run(store);
     store.data_mut().log.end();
@@ -148,7 +153,7 @@ pub(crate) fn within<T>(
             return trap(exited, guest);
         }
         match error.downcast_ref::<Trap>() {
-            Some(Trap::Interrupt) => CallError::Deadline { limit },
+            Some(Trap::Interrupt) => deadline.missed(),
             Some(other) => trap(other, guest),
             // Everything else is the canonical ABI refusing what the guest handed over.
             None => CallError::BadOutput(printable(&error.root_cause().to_string())),

@@ -10,27 +10,27 @@ use wasmtime::Engine;
 use crate::component::{ScalarComponent, malformed};
 use crate::componentize::{carries_world, to_component};
 use crate::core_module::CoreModule;
+use crate::deadlines::{Deadline, Deadlines};
 use crate::instance::{Code, Instance};
 use crate::module::{Compiled, Module, ModuleHash};
-use crate::ticker::Ticker;
 use crate::{Error, Settings, Signature, sandbox};
 
 /// Compiles modules and keeps the deadlines of their functions.
 pub struct PluginHost {
     engine: Engine,
     settings: Settings,
-    ticker: Arc<Ticker>,
+    deadlines: Arc<Deadlines>,
 }
 
 impl PluginHost {
     /// Starts the thread that watches deadlines; it ends with the tasks or with the host.
     pub fn new(settings: Settings, tasks: &Tasks) -> Result<Arc<Self>, Error> {
         let engine = sandbox::engine(&settings)?;
-        let ticker = Ticker::start(&engine, tasks)?;
+        let deadlines = Deadlines::watch(&engine, tasks)?;
         Ok(Arc::new(Self {
             engine,
             settings,
-            ticker,
+            deadlines,
         }))
     }
 
@@ -50,13 +50,16 @@ impl PluginHost {
         let compiled = Arc::new(Compiled {
             engine: self.engine.clone(),
             settings: self.settings.clone(),
-            ticker: self.ticker.clone(),
+            deadlines: self.deadlines.clone(),
             hash: ModuleHash::of(bytes),
             code: self.code(bytes)?,
         });
-        let mut instance =
-            Instance::start(&compiled, Arc::new(AtomicU64::new(0))).map_err(Error::Start)?;
-        let described = instance.describe(&compiled).map_err(Error::Start)?;
+        let deadline = Deadline::after(self.settings.start_deadline());
+        let mut instance = Instance::start(&compiled, Arc::new(AtomicU64::new(0)), deadline)
+            .map_err(Error::Start)?;
+        let described = instance
+            .describe(&compiled, deadline)
+            .map_err(Error::Start)?;
         let signatures = described
             .into_iter()
             .map(Signature::described)

@@ -12,7 +12,8 @@ use crate::block::Reply;
 use crate::component::{ScalarComponent, ScalarInstance};
 use crate::contract::{ReturnedColumn, WitError, WitRowError, WitSignature};
 use crate::core_module::{CoreInstance, CoreModule};
-use crate::guest::{Budget, Guest, within};
+use crate::deadlines::Deadline;
+use crate::guest::{Guest, within};
 use crate::guest_log::{Level, printable};
 use crate::module::Compiled;
 use crate::{CallError, RowError};
@@ -40,10 +41,10 @@ impl Instance {
     pub(crate) fn start(
         module: &Compiled,
         epoch_micros: Arc<AtomicU64>,
+        deadline: Deadline,
     ) -> Result<Self, CallError> {
-        let _running = module.ticker.run()?;
-        let mut store = Guest::store(module, epoch_micros);
-        let started = within(Budget::Start, &module.settings, &mut store, |store| {
+        let mut store = Guest::store(module, epoch_micros, deadline);
+        let started = within(deadline, module, &mut store, |store| {
             Ok(match &module.code {
                 Code::Component(component) => Started::Component(component.start(store)?),
                 Code::Core(core) => Started::Core(core.start(store)?),
@@ -54,12 +55,15 @@ impl Instance {
     }
 
     /// What the module says it offers; nothing if it cannot say.
-    pub(crate) fn describe(&mut self, module: &Compiled) -> Result<Vec<WitSignature>, CallError> {
-        let _running = module.ticker.run()?;
+    pub(crate) fn describe(
+        &mut self,
+        module: &Compiled,
+        deadline: Deadline,
+    ) -> Result<Vec<WitSignature>, CallError> {
         let Started::Component(component) = &self.started else {
             return Ok(Vec::new());
         };
-        within(Budget::Start, &module.settings, &mut self.store, |store| {
+        within(deadline, module, &mut self.store, |store| {
             component.describe(store)
         })
     }
@@ -72,11 +76,11 @@ impl Instance {
         arguments: &[Argument],
         rows: u32,
         returns: &DataType,
+        deadline: Deadline,
     ) -> Result<ArrayRef, CallError> {
-        let _running = module.ticker.run()?;
-        let settings = &module.settings;
+        let result_bytes = module.settings.result_bytes;
         let started = &self.started;
-        let column = within(Budget::Batch, settings, &mut self.store, |store| {
+        let column = within(deadline, module, &mut self.store, |store| {
             Ok(match started {
                 Started::Component(component) => {
                     match component.eval(store, function, arguments, rows)? {
@@ -85,7 +89,7 @@ impl Instance {
                     }
                 }
                 Started::Core(core) => {
-                    match core.eval(store, function, arguments, rows, settings.result_bytes)? {
+                    match core.eval(store, function, arguments, rows, result_bytes)? {
                         Reply::Column(column) => Ok(column),
                         Reply::Failed(why) => Err(CallError::Batch(printable(&why))),
                     }
@@ -109,6 +113,10 @@ fn refusal(error: WitError, rows: u32) -> CallError {
         WitError::Rows(errors) if errors.is_empty() => {
             CallError::BadOutput("an error of no row".to_owned())
         }
+        WitError::Rows(errors) if errors.len() > rows as usize => CallError::BadOutput(format!(
+            "errors of {} rows in a batch of {rows}",
+            errors.len()
+        )),
         WitError::Rows(errors) => match errors.iter().find(|error| error.row >= rows) {
             Some(WitRowError { row, .. }) => {
                 CallError::BadOutput(format!("an error of row {row} in a batch of {rows}"))

@@ -16,6 +16,7 @@ mod component;
 mod componentize;
 mod contract;
 mod core_module;
+mod deadlines;
 mod error;
 mod function;
 mod guest;
@@ -28,7 +29,6 @@ mod returned;
 mod sandbox;
 mod settings;
 mod signature;
-mod ticker;
 mod wasi;
 
 pub use call_error::{CallError, RowError};

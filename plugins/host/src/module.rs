@@ -6,9 +6,9 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 
+use crate::deadlines::Deadlines;
 use crate::function::ScalarFunction;
 use crate::instance::Code;
-use crate::ticker::Ticker;
 use crate::{Error, Settings, Signature};
 
 /// What a module is.
@@ -64,7 +64,7 @@ pub struct Module {
 pub(crate) struct Compiled {
     pub(crate) engine: Engine,
     pub(crate) settings: Settings,
-    pub(crate) ticker: Arc<Ticker>,
+    pub(crate) deadlines: Arc<Deadlines>,
     pub(crate) hash: ModuleHash,
     pub(crate) code: Code,
 }

@@ -18,6 +18,8 @@ pub(crate) fn engine(settings: &Settings) -> Result<Engine, Error> {
         .max_wasm_stack(STACK_BYTES)
         .cranelift_opt_level(OptLevel::Speed)
         .memory_init_cow(true);
+    // A trap is told by its reason; walking the guest's stack would only make it slower.
+    config.wasm_backtrace_max_frames(None);
     // The same bits on every machine, so a replay gives the same rows.
     config
         .cranelift_nan_canonicalization(true)

@@ -113,6 +113,9 @@ fn errors_of_rows_that_are_not_there_are_refused() {
         "an error of row 2 in a batch of 2",
     );
     is_bad_output(&answering(&[1, 0, 1_040, 0]), "an error of no row");
+    // Three at 1,040, all of row 0.
+    let answer = [&[1, 0, 1_040, 3][..], &[0, 32, 1].repeat(3)].concat();
+    is_bad_output(&answering(&answer), "errors of 3 rows in a batch of 2");
 }
 
 #[test]

@@ -139,6 +139,52 @@ fn an_exit_traps() {
 }
 
 #[test]
+fn traps_that_take_their_time_are_searched_no_longer_than_the_deadline() {
+    // Tens of milliseconds for every try: the 64 rows that a search names would take seconds.
+    let slow = evaluating(
+        "(local $turns i64)
+        (loop
+            (local.set $turns (i64.add (local.get $turns) (i64.const 1)))
+            (br_if 0 (i64.lt_u (local.get $turns) (i64.const 100_000_000))))
+        unreachable",
+    );
+    let house = House::new(tight());
+    let function = bigint_function(&house, &slow);
+    let error = function.call(&[bigints(0..128)], 128);
+    match error.expect_err("it attacks") {
+        CallError::Trap { rows, .. } => assert!(rows.len() < 64, "{rows:?}"),
+        other => assert!(matches!(other, CallError::Deadline { .. }), "{other:?}"),
+    }
+    assert_unharmed(&house);
+}
+
+#[test]
+fn a_stand_in_takes_a_little_at_a_time() {
+    let greedy = wasm(
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_write"
+                (func $write (param i32 i32 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "random_get"
+                (func $random (param i32 i32) (result i32)))
+            (memory (export "memory") 16)
+            (data (i32.const 8) "\00\00\00\00\00\00\0a\00\00\00\00\00\00\00\0a\00")
+            (func (export "mr_alloc") (param i32) (result i32) (i32.const 1024))
+            (func (export "mr_eval") (param $at i32) (param $bytes i32) (result i64)
+                (drop (call $write (i32.const 1) (i32.const 8) (i32.const 2) (i32.const 0)))
+                (if (i32.ne (i32.load (i32.const 0)) (i32.const 65536)) (then unreachable))
+                (if (i32.eqz (call $random (i32.const 2048) (i32.const 65537))) (then unreachable))
+                (i64.or (i64.shl (i64.extend_i32_u (local.get $at)) (i64.const 32))
+                    (i64.extend_i32_u (local.get $bytes)))))"#,
+    );
+    let house = House::new(tight());
+    let function = bigint_function(&house, &greedy);
+    let column = function
+        .call(&[bigints([7])], 1)
+        .expect("it was given less");
+    assert_eq!(&column, &bigints([7]));
+}
+
+#[test]
 fn what_a_dying_module_writes_is_shown() {
     let crying = wasm(
         r#"(module
