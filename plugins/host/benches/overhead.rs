@@ -1,7 +1,7 @@
 //! What a function costs over the same code in the host: per call, per row, per language.
 //!
 //! `add one` does nothing but cross the border, by both ways in; `haversine` is a real function
-//! in each language; `stop` is how long an endless loop runs with a deadline of 5 ms.
+//! in each language; `start` is what a function costs before its first row.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 #[path = "../tests/functions/build.rs"]
@@ -13,10 +13,10 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use plugin_host::{CallError, PluginHost, ScalarFunction, Settings, Signature};
+use plugin_host::{PluginHost, ScalarFunction, Settings, Signature};
 use runtime::{Clock, Tasks};
 
-const ROWS: [usize; 3] = [1, 1_024, 8_192];
+const ROWS: [usize; 3] = [1, 1_024, 4_096];
 
 /// Adds one to its column in place and answers the request's own block.
 const ADD_ONE: &str = r#"(module
@@ -33,11 +33,6 @@ const ADD_ONE: &str = r#"(module
             (br_if $row (i32.lt_u (local.get $value) (local.get $end))))
         (i64.or (i64.shl (i64.extend_i32_u (local.get $at)) (i64.const 32))
             (i64.extend_i32_u (local.get $bytes)))))"#;
-
-const ENDLESS: &str = r#"(module
-    (memory (export "memory") 1)
-    (func (export "mr_alloc") (param i32) (result i32) (i32.const 1024))
-    (func (export "mr_eval") (param i32 i32) (result i64) (loop (br 0)) (i64.const 0)))"#;
 
 /// The host, and the runtime its tasks belong to.
 fn host(settings: Settings) -> (Arc<PluginHost>, tokio::runtime::Runtime) {
@@ -141,37 +136,30 @@ fn native(columns: &[ArrayRef]) -> ArrayRef {
     Arc::new(Float64Array::from_iter_values(miles))
 }
 
-fn stop(criterion: &mut Criterion) {
-    let (host, _runtime) = host(Settings {
-        deadline_ms: 5,
-        ..Settings::default()
-    });
-    let text = wat::parse_str(ENDLESS).expect("the module is well formed");
-    let signature = Signature::new("endless", vec![], DataType::Int64);
-    let endless = function(&host, &text, &signature);
-    criterion.bench_function("stop a loop 5 ms after it began", |bencher| {
-        bencher.iter(|| match endless.call(&[], 1) {
-            Err(CallError::Deadline { .. }) => {}
-            other => panic!("{other:?}"),
-        });
-    });
-}
-
 fn start(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("there is room for a folder");
-    let (host, _runtime) = host(Settings {
+    let (cached, _runtime) = host(Settings {
         cache_dir: Some(folder.path().to_owned()),
         ..Settings::default()
     });
-    let rust = build::rust(&build::example("rust"), "haversine");
-    criterion.bench_function("compile and start the Rust component, cached", |bencher| {
-        bencher.iter(|| host.compile(&rust).expect("it is a component"));
-    });
-    let go = build::go(&build::example("go"));
-    criterion.bench_function("compile and start the Go module, cached", |bencher| {
-        bencher.iter(|| host.compile(&go).expect("it is a function"));
-    });
+    let (cold, _runtime) = host(Settings::default());
+    let modules = [
+        (
+            "rust component",
+            build::rust(&build::example("rust"), "haversine"),
+        ),
+        ("go core", build::go(&build::example("go"))),
+    ];
+    let mut group = criterion.benchmark_group("compile and start");
+    group.sample_size(10);
+    for (name, bytes) in &modules {
+        for (kind, host) in [("cold", &cold), ("cached", &cached)] {
+            group.bench_function(BenchmarkId::new(*name, kind), |bencher| {
+                bencher.iter(|| host.compile(bytes).expect("it is a function"));
+            });
+        }
+    }
 }
 
-criterion_group!(benches, add_one, haversine, stop, start);
+criterion_group!(benches, add_one, haversine, start);
 criterion_main!(benches);
