@@ -3,5 +3,8 @@
 
 mod bodies;
 mod captured;
+mod damage;
+mod damaged;
+mod decoders;
 mod frames;
 mod headers;
