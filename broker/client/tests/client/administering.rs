@@ -45,10 +45,7 @@ fn a_deleted_topic_is_gone_with_its_messages() {
         let new = NewTopic::new(orders.clone(), 1);
         house.run(admin.create_topic(&new)).await.expect("made");
         let producer = house.producer().await;
-        house
-            .run(producer.send(message(&orders, "x")))
-            .await
-            .expect("acknowledged");
+        house.send(&producer, message(&orders, "x")).await;
         house
             .run(admin.delete_topic(&orders))
             .await
@@ -66,21 +63,11 @@ fn a_deleted_topic_is_gone_with_its_messages() {
 #[test]
 fn the_ends_of_queues_and_the_progress_of_a_group_are_told() {
     with_house(async |house| {
-        let orders = topic("orders");
+        let orders = house.make_topic("orders", 2).await;
         let client = house.client("admin").await;
         let admin = client.admin();
-        house
-            .run(admin.create_topic(&NewTopic::new(orders.clone(), 2)))
-            .await
-            .expect("made");
         let producer = house.producer().await;
-        for number in 0..10 {
-            let message = message(&orders, number.to_string());
-            house
-                .run(producer.send(message))
-                .await
-                .expect("acknowledged");
-        }
+        house.send_numbers(&producer, &orders, 0..10).await;
         let offsets = house
             .run(admin.topic_offsets(&orders))
             .await
@@ -134,23 +121,16 @@ fn groups_are_made_listed_and_deleted() {
 #[test]
 fn a_group_is_moved_to_a_time_and_goes_on_from_there() {
     with_house(async |house| {
-        let orders = topic("orders");
+        let orders = house.make_topic("orders", 1).await;
         let client = house.client("admin").await;
         let admin = client.admin();
-        house
-            .run(admin.create_topic(&NewTopic::new(orders.clone(), 1)))
-            .await
-            .expect("made");
         let producer = house.producer().await;
         let mut times = Vec::new();
         for number in 0..6 {
             house.pass(Duration::from_secs(10)).await;
             times.push(house.clock.wall());
             let message = message(&orders, number.to_string());
-            house
-                .run(producer.send(message))
-                .await
-                .expect("acknowledged");
+            house.send(&producer, message).await;
         }
         let consumer = client.pull_consumer(group("readers"));
         let queue = queue(&orders, 0);
@@ -188,11 +168,8 @@ fn messages_are_found_by_id_and_by_key() {
         let producer = house.producer().await;
         let mut sent = message(&orders, "the one");
         sent.properties.set(properties::KEYS, "k1 k2");
-        let receipt = house.run(producer.send(sent)).await.expect("acknowledged");
-        house
-            .run(producer.send(message(&orders, "another")))
-            .await
-            .expect("acknowledged");
+        let receipt = house.send(&producer, sent).await;
+        house.send(&producer, message(&orders, "another")).await;
         house.pass(Duration::from_secs(1)).await;
         let found = house
             .run(admin.message(&orders, &receipt.message_id))

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use client::{CommitEpoch, Error, JobState, NewTopic};
+use client::{CommitEpoch, Error, JobState};
 use model::{QueueId, QueueOffset, Topic};
 
-use crate::house::{group, message, queue, text, topic, with_house};
+use crate::house::{group, message, queue, text, with_house};
 
 fn epoch(generation: u64, epoch: u64) -> CommitEpoch {
     CommitEpoch {
@@ -36,16 +36,10 @@ fn full_epoch(generation: u64, number: u64, results: &Topic, input: &QueueId) ->
 #[test]
 fn an_epoch_appears_with_all_its_parts_and_only_once() {
     with_house(async |house| {
-        let (results, input) = (topic("results"), queue(&topic("input"), 0));
+        let results = house.make_topic("results", 1).await;
+        let input = queue(&house.make_topic("input", 1).await, 0);
         let client = house.client("engine").await;
-        let (admin, jobs) = (client.admin(), client.jobs(None));
-        for topic in [&results, &input.topic] {
-            let new = NewTopic::new(topic.clone(), 1);
-            house
-                .run(admin.create_topic(&new))
-                .await
-                .expect("the broker makes it");
-        }
+        let jobs = client.jobs(None);
         assert_eq!(
             house.run(jobs.state("job", 0)).await.expect("an answer"),
             JobState::default()
@@ -118,16 +112,10 @@ fn a_job_that_was_taken_over_can_commit_no_more() {
 #[test]
 fn a_job_goes_on_where_it_was_after_the_broker_was_killed() {
     with_house(async |house| {
-        let (results, input) = (topic("results"), queue(&topic("input"), 0));
+        let results = house.make_topic("results", 1).await;
+        let input = queue(&house.make_topic("input", 1).await, 0);
         let client = house.client("engine").await;
-        let (admin, jobs) = (client.admin(), client.jobs(Some("broker-a")));
-        for topic in [&results, &input.topic] {
-            let new = NewTopic::new(topic.clone(), 1);
-            house
-                .run(admin.create_topic(&new))
-                .await
-                .expect("the broker makes it");
-        }
+        let jobs = client.jobs(Some("broker-a"));
         let generation = house.run(jobs.fence("job")).await.expect("a generation");
         for number in 1..=3 {
             let epoch = full_epoch(generation, number, &results, &input);
@@ -199,13 +187,8 @@ fn a_forgotten_job_starts_over() {
 #[test]
 fn waiting_readers_see_an_epoch_at_once() {
     with_house(async |house| {
-        let results = topic("results");
+        let results = house.make_topic("results", 1).await;
         let client = house.client("engine").await;
-        let new = NewTopic::new(results.clone(), 1);
-        house
-            .run(client.admin().create_topic(&new))
-            .await
-            .expect("the broker makes it");
         let consumer = client.pull_consumer(group("readers"));
         let queue = queue(&results, 0);
         let waiting = house.tasks.spawn("pull", async move {

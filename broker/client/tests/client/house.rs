@@ -6,16 +6,22 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Client, Producer, ProducerSettings, PullConsumer, Settings};
+use client::{
+    Client, Filter, NewTopic, Producer, ProducerSettings, PullConsumer, PushConsumer, PushSettings,
+    SendReceipt, Settings,
+};
 use metadata::{MemoryTables, Metadata};
 use model::{ConsumerGroup, Message, QueueId, QueueOffset, StoredMessage, Topic, properties};
 use runtime::{Rng, SimClock, SimDisk, SimNet, Tasks};
 use server::{Broker, BrokerSettings, NameServer};
 use store::MessageStore;
+
+use crate::inbox::Inbox;
 
 pub const NAME_SERVER: &str = "127.0.0.1:9876";
 pub const BROKER: &str = "127.0.0.1:10911";
@@ -249,6 +255,60 @@ impl House {
             .producer(ProducerSettings::default())
     }
 
+    /// A topic of so many queues on each broker.
+    pub async fn make_topic(&self, name: &str, queues: u32) -> Topic {
+        let topic = topic(name);
+        let admin = self.client("admin").await.admin();
+        let new = NewTopic::new(topic.clone(), queues);
+        let made = self.run(admin.create_topic(&new)).await;
+        made.expect("the brokers make it");
+        topic
+    }
+
+    /// Sends a message that has to be acknowledged.
+    pub async fn send(&self, producer: &Producer, message: Message) -> SendReceipt {
+        let receipt = self.run(producer.send(message)).await;
+        receipt.expect("acknowledged")
+    }
+
+    /// Sends a message for each number, its text the body.
+    pub async fn send_numbers(&self, producer: &Producer, topic: &Topic, numbers: Range<u32>) {
+        for number in numbers {
+            self.send(producer, message(topic, number.to_string()))
+                .await;
+        }
+    }
+
+    /// A consumer that brings a topic's messages to the inbox.
+    pub async fn consume(
+        &self,
+        client: &str,
+        settings: PushSettings,
+        topic: &Topic,
+        inbox: &Inbox,
+    ) -> PushConsumer {
+        self.consume_filtered(client, settings, topic, Filter::All, inbox)
+            .await
+    }
+
+    /// As [`consume`](Self::consume), for those messages that the filter lets through.
+    pub async fn consume_filtered(
+        &self,
+        client: &str,
+        settings: PushSettings,
+        topic: &Topic,
+        filter: Filter,
+        inbox: &Inbox,
+    ) -> PushConsumer {
+        let client = self.client(client).await;
+        let consumer = client
+            .push_consumer(settings)
+            .subscribe(topic.clone(), filter);
+        self.run(consumer.start(inbox.clone()))
+            .await
+            .expect("started")
+    }
+
     /// Everything in a topic, queue by queue, as a group of its own sees it.
     pub async fn contents(&self, consumer: &PullConsumer, topic: &Topic) -> Vec<StoredMessage> {
         let mut all = Vec::new();
@@ -256,8 +316,7 @@ impl House {
         for queue in queues {
             let mut next = QueueOffset(0);
             loop {
-                let filter = client::Filter::All;
-                let pulled = consumer.pull(&queue, next, 32, &filter, Duration::ZERO);
+                let pulled = consumer.pull(&queue, next, 32, &Filter::All, Duration::ZERO);
                 let pulled = self.run(pulled).await.expect("a queue that can be read");
                 if pulled.next == next {
                     break;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use client::{Error, Filter, NewTopic, PullConsumer, PullStatus};
+use client::{Error, Filter, PullConsumer, PullStatus};
 use model::{QueueId, QueueOffset, Timestamp, Topic};
 use protocol::ResponseCode;
 
@@ -11,18 +11,9 @@ use crate::house::{House, group, message, queue, tagged, text, topic, with_house
 const NOW: Duration = Duration::ZERO;
 
 async fn one_queue(house: &House) -> (Topic, QueueId, PullConsumer) {
-    let orders = topic("orders");
-    let client = house.client("reader").await;
-    let new = NewTopic::new(orders.clone(), 1);
-    house
-        .run(client.admin().create_topic(&new))
-        .await
-        .expect("the broker makes it");
-    (
-        orders.clone(),
-        queue(&orders, 0),
-        client.pull_consumer(group("readers")),
-    )
+    let orders = house.make_topic("orders", 1).await;
+    let consumer = house.client("reader").await.pull_consumer(group("readers"));
+    (orders.clone(), queue(&orders, 0), consumer)
 }
 
 #[test]
@@ -30,13 +21,7 @@ fn a_pull_brings_at_most_as_many_messages_as_asked_for_and_says_where_to_go_on()
     with_house(async |house| {
         let (orders, queue, consumer) = one_queue(house).await;
         let producer = house.producer().await;
-        for number in 0..10 {
-            let message = message(&orders, number.to_string());
-            house
-                .run(producer.send(message))
-                .await
-                .expect("acknowledged");
-        }
+        house.send_numbers(&producer, &orders, 0..10).await;
         let pulled = consumer.pull(&queue, QueueOffset(3), 4, &Filter::All, NOW);
         let pulled = house.run(pulled).await.expect("a queue");
         assert_eq!(
@@ -74,10 +59,7 @@ fn a_pull_that_waits_is_answered_when_a_message_arrives() {
                 .await
         });
         house.pass(Duration::from_secs(5)).await;
-        house
-            .run(producer.send(message(&orders, "late")))
-            .await
-            .expect("acknowledged");
+        house.send(&producer, message(&orders, "late")).await;
         let pulled = house
             .run(waiting)
             .await
@@ -113,10 +95,7 @@ fn filters_keep_what_they_say() {
         for (number, tag) in ["Aa", "BB", "x", "Aa", "y"].into_iter().enumerate() {
             let mut message = tagged(&orders, tag, number.to_string());
             message.properties.set("number", number);
-            house
-                .run(producer.send(message))
-                .await
-                .expect("acknowledged");
+            house.send(&producer, message).await;
         }
         let tags = |expression: &str| Filter::tags(expression).expect("tags");
         for (filter, expected) in [
@@ -165,13 +144,7 @@ fn progress_is_kept_when_the_caller_says_so() {
     with_house(async |house| {
         let (orders, queue, consumer) = one_queue(house).await;
         let producer = house.producer().await;
-        for number in 0..5 {
-            let message = message(&orders, number.to_string());
-            house
-                .run(producer.send(message))
-                .await
-                .expect("acknowledged");
-        }
+        house.send_numbers(&producer, &orders, 0..5).await;
         assert_eq!(
             house
                 .run(consumer.committed(&queue))
@@ -222,10 +195,7 @@ fn a_message_is_found_by_the_time_it_was_stored() {
             house.pass(Duration::from_secs(10)).await;
             times.push(house.clock.wall());
             let message = message(&orders, number.to_string());
-            house
-                .run(producer.send(message))
-                .await
-                .expect("acknowledged");
+            house.send(&producer, message).await;
         }
         for (time, expected) in [
             (0, 0),

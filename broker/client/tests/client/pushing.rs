@@ -3,14 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{
-    Batch, ConsumeFrom, Filter, MessageModel, NewTopic, Outcome, Producer, PushConsumer,
-    PushSettings, ResetTo,
-};
-use model::{Timestamp, Topic};
+use client::{Batch, ConsumeFrom, Filter, MessageModel, Outcome, PushSettings, ResetTo};
+use model::Timestamp;
 use runtime::{Rng, SimDisk};
 
-use crate::house::{House, counted, group, message, queue, tagged, text, topic, with_house};
+use crate::house::{counted, group, message, queue, tagged, text, topic, with_house};
 use crate::inbox::Inbox;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -22,79 +19,27 @@ fn settings() -> PushSettings {
     }
 }
 
-async fn make(house: &House, name: &str, queues: u32) -> Topic {
-    let topic = topic(name);
-    let admin = house.client("admin").await.admin();
-    house
-        .run(admin.create_topic(&NewTopic::new(topic.clone(), queues)))
-        .await
-        .expect("made");
-    topic
-}
-
-async fn send(
-    house: &House,
-    producer: &Producer,
-    topic: &Topic,
-    bodies: impl IntoIterator<Item = String>,
-) {
-    for body in bodies {
-        house
-            .run(producer.send(message(topic, body)))
-            .await
-            .expect("acknowledged");
-    }
-}
-
 fn numbers(range: std::ops::Range<u32>) -> impl Iterator<Item = String> {
     range.map(|number| number.to_string())
-}
-
-async fn start(
-    house: &House,
-    client: &str,
-    settings: PushSettings,
-    topic: &Topic,
-    inbox: &Inbox,
-) -> PushConsumer {
-    start_filtered(house, client, settings, topic, Filter::All, inbox).await
-}
-
-async fn start_filtered(
-    house: &House,
-    client: &str,
-    settings: PushSettings,
-    topic: &Topic,
-    filter: Filter,
-    inbox: &Inbox,
-) -> PushConsumer {
-    let client = house.client(client).await;
-    let consumer = client
-        .push_consumer(settings)
-        .subscribe(topic.clone(), filter);
-    house
-        .run(consumer.start(inbox.clone()))
-        .await
-        .expect("started")
 }
 
 #[test]
 fn every_message_is_brought_once_and_a_successor_goes_on_behind_it() {
     with_house(async |house| {
-        let orders = make(house, "orders", 4).await;
+        let orders = house.make_topic("orders", 4).await;
         let producer = house.producer().await;
-        send(house, &producer, &orders, numbers(0..100)).await;
+        house.send_numbers(&producer, &orders, 0..100).await;
         let inbox = Inbox::new();
-        let consumer = start(house, "first", settings(), &orders, &inbox).await;
+        let consumer = house.consume("first", settings(), &orders, &inbox).await;
         house
             .until("a hundred messages", || inbox.len() >= 100)
             .await;
         house.run(consumer.shutdown(LIMIT)).await;
         assert_eq!(counted(inbox.texts()), counted(numbers(0..100)));
 
-        send(house, &producer, &orders, numbers(100..150)).await;
+        house.send_numbers(&producer, &orders, 100..150).await;
         let later = Inbox::new();
-        let consumer = start(house, "second", settings(), &orders, &later).await;
+        let consumer = house.consume("second", settings(), &orders, &later).await;
         house.until("fifty messages", || later.len() >= 50).await;
         house.pass(Duration::from_secs(60)).await;
         assert_eq!(counted(later.texts()), counted(numbers(100..150)));
@@ -105,15 +50,15 @@ fn every_message_is_brought_once_and_a_successor_goes_on_behind_it() {
 #[test]
 fn a_message_that_failed_comes_again_after_its_delay() {
     with_house(async |house| {
-        let orders = make(house, "orders", 1).await;
+        let orders = house.make_topic("orders", 1).await;
         let producer = house.producer().await;
-        send(house, &producer, &orders, numbers(0..3)).await;
+        house.send_numbers(&producer, &orders, 0..3).await;
         let inbox = Inbox::judging(|message| match message.message.reconsume_times {
             attempts if text(message) == "1" && attempts < 2 => Outcome::Again,
             _ => Outcome::Done,
         });
         let failed = house.clock.now();
-        let consumer = start(house, "first", settings(), &orders, &inbox).await;
+        let consumer = house.consume("first", settings(), &orders, &inbox).await;
         house.until("three messages", || inbox.len() >= 3).await;
         house.until("the first retry", || inbox.len() >= 4).await;
         assert!(house.clock.now() - failed >= Duration::from_secs(10));
@@ -137,15 +82,11 @@ fn a_message_that_failed_comes_again_after_its_delay() {
 #[test]
 fn a_message_that_always_fails_ends_among_the_dead_letters() {
     with_house(async |house| {
-        let orders = make(house, "orders", 1).await;
+        let orders = house.make_topic("orders", 1).await;
         let producer = house.producer().await;
-        send(
-            house,
-            &producer,
-            &orders,
-            ["good".to_owned(), "bad".to_owned()],
-        )
-        .await;
+        for text in ["good", "bad"] {
+            house.send(&producer, message(&orders, text)).await;
+        }
         let inbox = Inbox::judging(|message| match text(message).as_str() {
             "bad" => Outcome::Again,
             _ => Outcome::Done,
@@ -154,7 +95,7 @@ fn a_message_that_always_fails_ends_among_the_dead_letters() {
             retries: Some(2),
             ..settings()
         };
-        let consumer = start(house, "first", settings, &orders, &inbox).await;
+        let consumer = house.consume("first", settings, &orders, &inbox).await;
         house.until("three attempts", || inbox.len() >= 4).await;
         house.pass(Duration::from_secs(3_600)).await;
         assert_eq!(
@@ -173,9 +114,9 @@ fn a_message_that_always_fails_ends_among_the_dead_letters() {
 #[test]
 fn a_listener_that_panics_gets_its_batch_again() {
     with_house(async |house| {
-        let orders = make(house, "orders", 1).await;
+        let orders = house.make_topic("orders", 1).await;
         let producer = house.producer().await;
-        send(house, &producer, &orders, numbers(0..1)).await;
+        house.send_numbers(&producer, &orders, 0..1).await;
         let seen = Arc::new(parking_lot::Mutex::new(Vec::new()));
         let listener = {
             let seen = seen.clone();
@@ -205,15 +146,12 @@ fn a_listener_that_panics_gets_its_batch_again() {
 #[test]
 fn only_wanted_messages_are_brought() {
     with_house(async |house| {
-        let orders = make(house, "orders", 2).await;
+        let orders = house.make_topic("orders", 2).await;
         let producer = house.producer().await;
         for (number, tag) in ["Aa", "BB", "x", "y", "Aa"].into_iter().enumerate() {
             let mut message = tagged(&orders, tag, number.to_string());
             message.properties.set("number", number);
-            house
-                .run(producer.send(message))
-                .await
-                .expect("acknowledged");
+            house.send(&producer, message).await;
         }
         let tags = Filter::tags("Aa || x").expect("tags");
         for (name, filter, expected) in [
@@ -229,7 +167,9 @@ fn only_wanted_messages_are_brought() {
                 group: group(name),
                 ..settings()
             };
-            let consumer = start_filtered(house, name, settings, &orders, filter, &inbox).await;
+            let consumer = house
+                .consume_filtered(name, settings, &orders, filter, &inbox)
+                .await;
             house.until("three messages", || inbox.len() >= 3).await;
             house.pass(Duration::from_secs(60)).await;
             assert_eq!(
@@ -245,7 +185,7 @@ fn only_wanted_messages_are_brought() {
 #[test]
 fn a_filter_the_broker_cannot_read_keeps_a_consumer_from_starting() {
     with_house(async |house| {
-        let orders = make(house, "orders", 1).await;
+        let orders = house.make_topic("orders", 1).await;
         let client = house.client("first").await;
         let consumer = client
             .push_consumer(settings())
@@ -266,19 +206,16 @@ fn a_filter_the_broker_cannot_read_keeps_a_consumer_from_starting() {
 #[test]
 fn a_new_group_begins_where_it_says() {
     with_house(async |house| {
-        let orders = make(house, "orders", 1).await;
+        let orders = house.make_topic("orders", 1).await;
         let producer = house.producer().await;
         // So much that the start is not in the broker's memory any more.
         let large = "x".repeat(1 << 20);
         for _ in 0..80 {
-            house
-                .run(producer.send(message(&orders, large.clone())))
-                .await
-                .expect("acknowledged");
+            house.send(&producer, message(&orders, large.clone())).await;
         }
         house.pass(Duration::from_secs(10)).await;
         let middle = house.clock.wall();
-        send(house, &producer, &orders, numbers(0..3)).await;
+        house.send_numbers(&producer, &orders, 0..3).await;
         house.pass(Duration::from_secs(10)).await;
         for (name, from, expected) in [
             ("end", ConsumeFrom::End, 1),
@@ -291,13 +228,13 @@ fn a_new_group_begins_where_it_says() {
                 from,
                 ..settings()
             };
-            let consumer = start(house, name, settings, &orders, &inbox).await;
+            let consumer = house.consume(name, settings, &orders, &inbox).await;
             house
                 .until("a reader", || !consumer.queues().is_empty())
                 .await;
             house.pass(Duration::from_secs(5)).await;
             if name == "end" {
-                send(house, &producer, &orders, ["new".to_owned()]).await;
+                house.send(&producer, message(&orders, "new")).await;
             }
             house.pass(Duration::from_secs(60)).await;
             assert_eq!(inbox.len(), expected, "{name}");
@@ -309,7 +246,7 @@ fn a_new_group_begins_where_it_says() {
 #[test]
 fn every_member_of_a_broadcasting_group_gets_everything_and_remembers_it() {
     with_house(async |house| {
-        let orders = make(house, "orders", 4).await;
+        let orders = house.make_topic("orders", 4).await;
         let producer = house.producer().await;
         let disk = SimDisk::new(Rng::seeded(1));
         let settings = |name: &str| PushSettings {
@@ -317,18 +254,18 @@ fn every_member_of_a_broadcasting_group_gets_everything_and_remembers_it() {
             kept_in: Some((disk.mount(), format!("/{name}/offsets.json").into())),
             ..settings()
         };
-        send(house, &producer, &orders, numbers(0..20)).await;
+        house.send_numbers(&producer, &orders, 0..20).await;
         let (one, two) = (Inbox::new(), Inbox::new());
-        let first = start(house, "one", settings("one"), &orders, &one).await;
-        let second = start(house, "two", settings("two"), &orders, &two).await;
+        let first = house.consume("one", settings("one"), &orders, &one).await;
+        let second = house.consume("two", settings("two"), &orders, &two).await;
         house
             .until("everything twice", || one.len() >= 20 && two.len() >= 20)
             .await;
         house.run(first.shutdown(LIMIT)).await;
-        send(house, &producer, &orders, numbers(20..30)).await;
+        house.send_numbers(&producer, &orders, 20..30).await;
         house.until("ten more", || two.len() >= 30).await;
         let again = Inbox::new();
-        let first = start(house, "one", settings("one"), &orders, &again).await;
+        let first = house.consume("one", settings("one"), &orders, &again).await;
         house.until("what was missed", || again.len() >= 10).await;
         house.pass(Duration::from_secs(60)).await;
         assert_eq!(counted(one.texts()), counted(numbers(0..20)));
@@ -342,14 +279,14 @@ fn every_member_of_a_broadcasting_group_gets_everything_and_remembers_it() {
 #[test]
 fn a_group_that_is_moved_reads_again_from_there() {
     with_house(async |house| {
-        let orders = make(house, "orders", 1).await;
+        let orders = house.make_topic("orders", 1).await;
         let producer = house.producer().await;
-        send(house, &producer, &orders, numbers(0..5)).await;
+        house.send_numbers(&producer, &orders, 0..5).await;
         house.pass(Duration::from_secs(10)).await;
         let middle = house.clock.wall();
-        send(house, &producer, &orders, numbers(5..10)).await;
+        house.send_numbers(&producer, &orders, 5..10).await;
         let inbox = Inbox::new();
-        let consumer = start(house, "first", settings(), &orders, &inbox).await;
+        let consumer = house.consume("first", settings(), &orders, &inbox).await;
         house.until("ten messages", || inbox.len() >= 10).await;
         house.pass(Duration::from_secs(10)).await;
         let admin = house.client("admin").await.admin();
@@ -379,10 +316,13 @@ fn a_group_that_is_moved_reads_again_from_there() {
 #[test]
 fn a_slow_listener_is_not_flooded() {
     with_house(async |house| {
-        let orders = make(house, "orders", 1).await;
+        let orders = house.make_topic("orders", 1).await;
         let producer = house.producer().await;
-        let bodies = (0..200).map(|_| "x".repeat(1_000));
-        send(house, &producer, &orders, bodies).await;
+        for _ in 0..200 {
+            house
+                .send(&producer, message(&orders, "x".repeat(1_000)))
+                .await;
+        }
         // The second pull fills the limit, so the third is never made: the last began at 32.
         for (name, held_messages, held_bytes) in
             [("messages", 50, usize::MAX), ("bytes", usize::MAX, 50_000)]
@@ -414,17 +354,17 @@ fn a_slow_listener_is_not_flooded() {
 #[test]
 fn a_consumer_goes_on_when_its_broker_comes_back() {
     with_house(async |house| {
-        let orders = make(house, "orders", 4).await;
+        let orders = house.make_topic("orders", 4).await;
         let producer = house.producer().await;
-        send(house, &producer, &orders, numbers(0..20)).await;
+        house.send_numbers(&producer, &orders, 0..20).await;
         let inbox = Inbox::new();
-        let consumer = start(house, "first", settings(), &orders, &inbox).await;
+        let consumer = house.consume("first", settings(), &orders, &inbox).await;
         house.until("twenty messages", || inbox.len() >= 20).await;
         house.pass(Duration::from_secs(10)).await;
         house.stop_broker().await;
         house.pass(Duration::from_secs(60)).await;
         house.start_broker().await;
-        send(house, &producer, &orders, numbers(20..40)).await;
+        house.send_numbers(&producer, &orders, 20..40).await;
         house.until("twenty more", || inbox.len() >= 40).await;
         house.pass(Duration::from_secs(60)).await;
         assert_eq!(counted(inbox.texts()), counted(numbers(0..40)));
@@ -437,17 +377,17 @@ fn a_topic_that_is_made_later_is_read_from_its_start() {
     with_house(async |house| {
         let orders = topic("orders");
         let inbox = Inbox::new();
-        let consumer = start(
-            house,
-            "first",
-            PushSettings::new(group("workers")),
-            &orders,
-            &inbox,
-        )
-        .await;
+        let consumer = house
+            .consume(
+                "first",
+                PushSettings::new(group("workers")),
+                &orders,
+                &inbox,
+            )
+            .await;
         house.pass(Duration::from_secs(60)).await;
         let producer = house.producer().await;
-        send(house, &producer, &orders, numbers(0..10)).await;
+        house.send_numbers(&producer, &orders, 0..10).await;
         house.until("ten messages", || inbox.len() >= 10).await;
         house.run(consumer.shutdown(LIMIT)).await;
         assert_eq!(counted(inbox.texts()), counted(numbers(0..10)));
@@ -457,7 +397,7 @@ fn a_topic_that_is_made_later_is_read_from_its_start() {
 #[test]
 fn one_client_has_one_voice_in_a_group() {
     with_house(async |house| {
-        let orders = make(house, "orders", 1).await;
+        let orders = house.make_topic("orders", 1).await;
         let client = house.client("first").await;
         let consumer = || {
             client

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Batch, ConsumeFrom, Filter, NewTopic, Outcome, PushConsumer, PushSettings};
+use client::{Batch, ConsumeFrom, Filter, Outcome, PushSettings};
 use model::Topic;
 use parking_lot::Mutex;
 
-use crate::house::{House, group, message, text, topic, with_house, with_houses};
+use crate::house::{House, group, text, with_house, with_houses};
 use crate::inbox::Inbox;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -23,38 +23,10 @@ fn settings() -> PushSettings {
 }
 
 async fn filled(house: &House, queues: u32, messages: u32) -> Topic {
-    let topic = topic("orders");
-    let admin = house.client("admin").await.admin();
-    house
-        .run(admin.create_topic(&NewTopic::new(topic.clone(), queues)))
-        .await
-        .expect("made");
+    let topic = house.make_topic("orders", queues).await;
     let producer = house.producer().await;
-    for number in 0..messages {
-        let message = message(&topic, number.to_string());
-        house
-            .run(producer.send(message))
-            .await
-            .expect("acknowledged");
-    }
+    house.send_numbers(&producer, &topic, 0..messages).await;
     topic
-}
-
-async fn start(
-    house: &House,
-    client: &str,
-    topic: &Topic,
-    settings: PushSettings,
-    inbox: &Inbox,
-) -> PushConsumer {
-    let client = house.client(client).await;
-    let consumer = client
-        .push_consumer(settings)
-        .subscribe(topic.clone(), Filter::All);
-    house
-        .run(consumer.start(inbox.clone()))
-        .await
-        .expect("started")
 }
 
 #[test]
@@ -70,7 +42,7 @@ fn what_follows_a_failed_message_waits_for_it() {
             ..settings()
         };
         let start_at = house.clock.now();
-        let consumer = start(house, "first", &orders, settings, &inbox).await;
+        let consumer = house.consume("first", settings, &orders, &inbox).await;
         house.until("all messages", || inbox.len() >= 13).await;
         assert!(house.clock.now() - start_at >= Duration::from_secs(3));
         house.run(consumer.shutdown(LIMIT)).await;
@@ -94,7 +66,7 @@ fn a_message_that_failed_too_often_is_given_up_and_the_rest_goes_on() {
             retries: Some(2),
             ..settings()
         };
-        let consumer = start(house, "first", &orders, settings, &inbox).await;
+        let consumer = house.consume("first", settings, &orders, &inbox).await;
         house.until("all messages", || inbox.len() >= 6).await;
         house.run(consumer.shutdown(LIMIT)).await;
         assert_eq!(inbox.texts(), ["0", "1", "1", "1", "2", "3"]);

@@ -3,22 +3,17 @@
 
 use std::time::Duration;
 
-use client::{ConsumeFrom, Error, Filter, NewTopic, PushSettings};
+use client::{ConsumeFrom, Error, Filter, PushSettings};
 use model::{QueueOffset, Topic};
 
-use crate::house::{House, counted, group, message, queue, text, topic, with_house};
+use crate::house::{House, counted, group, message, queue, text, with_house};
 use crate::inbox::Inbox;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
 async fn on_two_brokers(house: &mut House) -> Topic {
     house.add_broker("broker-b", "127.0.0.1:10921").await;
-    let orders = topic("orders");
-    let admin = house.client("admin").await.admin();
-    house
-        .run(admin.create_topic(&NewTopic::new(orders.clone(), 2)))
-        .await
-        .expect("made on both");
+    let orders = house.make_topic("orders", 2).await;
     orders
 }
 
@@ -30,10 +25,7 @@ fn messages_are_spread_over_brokers_and_a_queue_is_named_with_its_broker() {
         let mut queues = Vec::new();
         for number in 0..40 {
             let message = message(&orders, number.to_string());
-            let receipt = house
-                .run(producer.send(message))
-                .await
-                .expect("acknowledged");
+            let receipt = house.send(&producer, message).await;
             queues.push(receipt.queue.to_string());
         }
         let spread = counted(queues);
@@ -69,10 +61,7 @@ fn sends_go_to_the_other_broker_while_one_is_away() {
     with_house(async |house| {
         let orders = on_two_brokers(house).await;
         let producer = house.producer().await;
-        house
-            .run(producer.send(message(&orders, "first")))
-            .await
-            .expect("acknowledged");
+        house.send(&producer, message(&orders, "first")).await;
         house.stop("broker-a").await;
         let start = house.clock.now();
         for number in 0..10 {
@@ -114,10 +103,7 @@ fn a_group_reads_from_every_broker_that_is_there() {
             }
             for _ in 0..count {
                 let message = message(&orders, sent.to_string());
-                house
-                    .run(producer.send(message))
-                    .await
-                    .expect("acknowledged");
+                house.send(&producer, message).await;
                 sent += 1;
             }
             house.until("what was sent", || inbox.len() >= sent).await;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use client::{ConsumeFrom, Filter, NewTopic, PushConsumer, PushSettings};
+use client::{ConsumeFrom, PushConsumer, PushSettings};
 use model::Topic;
 
-use crate::house::{House, counted, group, message, topic, with_house, with_houses};
+use crate::house::{House, counted, group, message, with_house, with_houses};
 use crate::inbox::Inbox;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -15,24 +15,7 @@ async fn join(house: &House, name: &str, topic: &Topic, inbox: &Inbox) -> PushCo
         from: ConsumeFrom::Start,
         ..PushSettings::new(group("workers"))
     };
-    let client = house.client(name).await;
-    let consumer = client
-        .push_consumer(settings)
-        .subscribe(topic.clone(), Filter::All);
-    house
-        .run(consumer.start(inbox.clone()))
-        .await
-        .expect("started")
-}
-
-async fn make(house: &House, queues: u32) -> Topic {
-    let topic = topic("orders");
-    let admin = house.client("admin").await.admin();
-    house
-        .run(admin.create_topic(&NewTopic::new(topic.clone(), queues)))
-        .await
-        .expect("made");
-    topic
+    house.consume(name, settings, topic, inbox).await
 }
 
 /// Numbers of the topic's queues in the consumer's hands.
@@ -47,7 +30,7 @@ fn share(consumer: &PushConsumer, topic: &Topic) -> Vec<u32> {
 #[test]
 fn two_members_share_and_one_takes_over_at_once_when_the_other_leaves() {
     with_house(async |house| {
-        let orders = make(house, 8).await;
+        let orders = house.make_topic("orders", 8).await;
         let (inbox, other) = (Inbox::new(), Inbox::new());
         let first = join(house, "a", &orders, &inbox).await;
         house
@@ -72,7 +55,7 @@ fn two_members_share_and_one_takes_over_at_once_when_the_other_leaves() {
 #[test]
 fn a_member_that_vanishes_is_replaced() {
     with_house(async |house| {
-        let orders = make(house, 8).await;
+        let orders = house.make_topic("orders", 8).await;
         let (inbox, other) = (Inbox::new(), Inbox::new());
         let first = join(house, "a", &orders, &inbox).await;
         let second = join(house, "b", &orders, &other).await;
@@ -90,7 +73,7 @@ fn a_member_that_vanishes_is_replaced() {
 #[test]
 fn no_message_is_lost_while_members_come_and_go() {
     with_houses(5, async |house| {
-        let orders = make(house, 8).await;
+        let orders = house.make_topic("orders", 8).await;
         let producer = house.producer().await;
         let inbox = Inbox::new();
         let mut members = vec![join(house, "m0", &orders, &inbox).await];
@@ -98,10 +81,7 @@ fn no_message_is_lost_while_members_come_and_go() {
         for round in 1..8 {
             for _ in 0..50 {
                 let message = message(&orders, sent.to_string());
-                house
-                    .run(producer.send(message))
-                    .await
-                    .expect("acknowledged");
+                house.send(&producer, message).await;
                 sent += 1;
             }
             members.push(join(house, &format!("m{round}"), &orders, &inbox).await);
@@ -125,17 +105,13 @@ fn no_message_is_lost_while_members_come_and_go() {
 #[test]
 fn a_topic_that_grows_is_shared_with_its_new_queues() {
     with_house(async |house| {
-        let orders = make(house, 2).await;
+        let orders = house.make_topic("orders", 2).await;
         let inbox = Inbox::new();
         let first = join(house, "a", &orders, &inbox).await;
         house
             .until("two queues", || share(&first, &orders).len() == 2)
             .await;
-        let admin = house.client("admin").await.admin();
-        house
-            .run(admin.create_topic(&NewTopic::new(orders.clone(), 5)))
-            .await
-            .expect("changed");
+        house.make_topic("orders", 5).await;
         house
             .until("five queues", || share(&first, &orders).len() == 5)
             .await;
@@ -146,7 +122,7 @@ fn a_topic_that_grows_is_shared_with_its_new_queues() {
 #[test]
 fn administrators_see_who_is_in_a_group() {
     with_house(async |house| {
-        let orders = make(house, 2).await;
+        let orders = house.make_topic("orders", 2).await;
         let first = join(house, "a", &orders, &Inbox::new()).await;
         house
             .until("two queues", || share(&first, &orders).len() == 2)
@@ -174,16 +150,10 @@ fn administrators_see_who_is_in_a_group() {
 #[test]
 fn a_consumer_tells_what_it_is_doing_when_a_broker_asks() {
     with_house(async |house| {
-        let orders = make(house, 2).await;
+        let orders = house.make_topic("orders", 2).await;
         let producer = house.producer().await;
         let first = join(house, "a", &orders, &Inbox::new()).await;
-        for number in 0..10 {
-            let message = message(&orders, number.to_string());
-            house
-                .run(producer.send(message))
-                .await
-                .expect("acknowledged");
-        }
+        house.send_numbers(&producer, &orders, 0..10).await;
         house.pass(Duration::from_secs(10)).await;
         let admin = house.client("admin").await.admin();
         let workers = group("workers");

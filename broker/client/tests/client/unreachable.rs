@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Client, Error, Filter, NewTopic, ProducerSettings, PushSettings};
+use client::{Client, Error, Filter, ProducerSettings, PushSettings};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -38,10 +38,7 @@ fn one_name_server_of_several_is_enough() {
             .await
             .expect("the second is there");
         let producer = client.producer(ProducerSettings::default());
-        house
-            .run(producer.send(message(&topic("orders"), "x")))
-            .await
-            .expect("acknowledged");
+        house.send(&producer, message(&topic("orders"), "x")).await;
     });
 }
 
@@ -62,13 +59,8 @@ fn a_client_without_name_servers_is_refused() {
 #[test]
 fn a_send_survives_broken_connections() {
     with_house(async |house| {
-        let (orders, producer) = (topic("orders"), house.producer().await);
-        let new = NewTopic::new(orders.clone(), 1);
-        let admin = house.client("admin").await.admin();
-        house
-            .run(admin.create_topic(&new))
-            .await
-            .expect("the broker makes it");
+        let orders = house.make_topic("orders", 1).await;
+        let producer = house.producer().await;
         for number in 0..20 {
             house.net.cut(BROKER.parse().expect("an address"));
             let message = message(&orders, number.to_string());
@@ -87,10 +79,7 @@ fn a_send_survives_broken_connections() {
 fn a_send_to_a_broker_that_is_away_fails_in_time_and_says_where_it_went() {
     with_house(async |house| {
         let (orders, producer) = (topic("orders"), house.producer().await);
-        house
-            .run(producer.send(message(&orders, "x")))
-            .await
-            .expect("acknowledged");
+        house.send(&producer, message(&orders, "x")).await;
         house.net.refuse(BROKER.parse().expect("an address"), true);
         house.net.cut(BROKER.parse().expect("an address"));
         let start = house.clock.now();
@@ -121,10 +110,7 @@ fn an_idle_connection_is_closed_and_opened_again() {
         let client = house.client("reader").await;
         let before = house.net.open_connections();
         let (orders, producer) = (topic("orders"), house.producer().await);
-        house
-            .run(producer.send(message(&orders, "x")))
-            .await
-            .expect("acknowledged");
+        house.send(&producer, message(&orders, "x")).await;
         let consumer = client.pull_consumer(group("readers"));
         assert_eq!(house.contents(&consumer, &orders).await.len(), 1);
         drop(producer);
@@ -140,10 +126,7 @@ fn the_tasks_of_a_client_end_with_its_last_handle() {
         let running = house.tasks.running().len();
         let client = house.client("short").await;
         let producer = client.producer(ProducerSettings::default());
-        house
-            .run(producer.send(message(&topic("orders"), "x")))
-            .await
-            .expect("acknowledged");
+        house.send(&producer, message(&topic("orders"), "x")).await;
         assert!(house.tasks.running().len() > running);
         drop((client, producer));
         house.pass(Duration::from_secs(120)).await;
@@ -161,10 +144,7 @@ fn the_tasks_of_a_consumer_end_when_it_is_dropped() {
     with_house(async |house| {
         let orders = topic("orders");
         let producer = house.producer().await;
-        house
-            .run(producer.send(message(&orders, "x")))
-            .await
-            .expect("acknowledged");
+        house.send(&producer, message(&orders, "x")).await;
         drop(producer);
         house.pass(Duration::from_secs(120)).await;
         let running = house.tasks.running().len();
@@ -206,10 +186,7 @@ fn acknowledged_messages_survive_a_broker_that_is_killed_under_load() {
             ..ProducerSettings::default()
         };
         let producer = house.client("producer").await.producer(settings);
-        house
-            .run(producer.send(message(&orders, "first")))
-            .await
-            .expect("acknowledged");
+        house.send(&producer, message(&orders, "first")).await;
         let acknowledged = Arc::new(Mutex::new(vec!["first".to_owned()]));
         for sender in 0..8 {
             let (producer, orders) = (producer.clone(), orders.clone());
