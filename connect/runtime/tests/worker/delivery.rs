@@ -1,8 +1,6 @@
 //! Records through the runtime: from files and generators to the broker and out again, what
 //! becomes of bad ones, and what an order to pause, stop or change does.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,7 +11,10 @@ use connect_sdk::{
     TaskOptions,
 };
 use serde_json::json;
-use support::{MemoryBroker, Process, flat, lines, sim_disk, until, write};
+
+use crate::broker_in_memory::MemoryBroker;
+use crate::files::{lines, sim_disk, write};
+use crate::process::{Process, flat, until};
 
 const CSV: &str = "id,name\n1,one\n2,two\n3,three\n";
 

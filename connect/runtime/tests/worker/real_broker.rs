@@ -1,19 +1,21 @@
 //! The same through a real broker: file to topic to files, across restarts of everything.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use client::{Client, Settings as ClientSettings};
-use connect_runtime::{Catalogue, ClientBroker, Flat, Parts, Settings, State, Target, Worker};
+use connect_runtime::{Catalogue, ClientBroker, Parts, State, Target, Worker};
 use connect_sdk::Connector;
 use connector_file::{FileSink, FileSource};
 use metadata::{MemoryTables, Metadata};
-use runtime::{Clock, Disk, Net, Rng, SimDisk, Tasks};
+use runtime::{Clock, Net, Rng, SimDisk, Tasks};
 use server::{Broker, BrokerSettings, NameServer};
 use store::MessageStore;
+
+use crate::files::{lines, write};
+use crate::process::{self, put, until};
 
 const NAME_SERVER: &str = "127.0.0.1:9876";
 const BROKER: &str = "127.0.0.1:10911";
@@ -87,13 +89,7 @@ impl House {
             rng,
             tasks: tasks.clone(),
         };
-        let settings = Settings {
-            worker_id: "127.0.0.1:8083".into(),
-            version: "0.1.0".into(),
-            commit: "abc".into(),
-            cluster: "test".into(),
-        };
-        let worker = Worker::start(settings, parts)
+        let worker = Worker::start(process::settings(), parts)
             .await
             .expect("the worker starts");
         Self {
@@ -110,41 +106,12 @@ impl House {
     }
 
     async fn put(&self, name: &str, pairs: &[(&str, &str)]) {
-        let config: Flat = pairs
-            .iter()
-            .map(|(key, value)| ((*key).into(), (*value).into()))
-            .collect();
-        if let Err(error) = self
-            .worker
-            .put(name, config, false, Some(Target::Running))
-            .await
-        {
-            panic!("{name}: {error}");
-        }
+        put(&self.worker, name, pairs).await;
     }
 }
 
 fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
-}
-
-fn lines(disk: &dyn Disk) -> Vec<String> {
-    let mut lines = Vec::new();
-    for entry in disk.list(Path::new("/out")).unwrap_or_default() {
-        if !entry.name.starts_with('.') {
-            let bytes = disk
-                .read(&Path::new("/out").join(&entry.name))
-                .expect("a finished file can be read");
-            lines.extend(
-                String::from_utf8(bytes)
-                    .expect("text")
-                    .lines()
-                    .map(str::to_owned),
-            );
-        }
-    }
-    lines.sort();
-    lines
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -155,14 +122,8 @@ async fn rows_go_through_a_real_broker_once_across_restarts() {
         name_tables: MemoryTables::default(),
     };
     let disk = machine.disk.mount();
-    disk.create_dir_all(Path::new("/in"))
-        .expect("the directory is made");
     let rows: String = (0..ROWS).map(|n| format!("{n},name {n}\n")).collect();
-    disk.replace(
-        Path::new("/in/f.csv"),
-        format!("id,name\n{rows}").as_bytes(),
-    )
-    .expect("the file is written");
+    write(disk.as_ref(), "/in/f.csv", &format!("id,name\n{rows}"));
 
     let house = House::start(&machine).await;
     house
@@ -212,9 +173,10 @@ async fn rows_go_through_a_real_broker_once_across_restarts() {
         .set_target("in", Target::Stopped)
         .await
         .expect("it is there");
-    while lines(disk.as_ref()).len() < ROWS {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("all rows are in files", || {
+        lines(disk.as_ref(), "/out").len() >= ROWS
+    })
+    .await;
     house.stop().await;
 
     let house = House::start(&machine).await;
@@ -244,5 +206,5 @@ async fn rows_go_through_a_real_broker_once_across_restarts() {
         .map(|n| format!("{{\"id\":{n},\"name\":\"name {n}\"}}"))
         .collect();
     expected.sort();
-    assert_eq!(lines(disk.as_ref()), expected);
+    assert_eq!(lines(disk.as_ref(), "/out"), expected);
 }

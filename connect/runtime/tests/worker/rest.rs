@@ -1,12 +1,14 @@
 //! Kafka Connect's REST API: paths, codes and shapes.
 
-mod support;
+use std::sync::Arc;
 
 use connect_runtime::State;
 use runtime::SimDisk;
 use serde_json::{Value, json};
-use std::sync::Arc;
-use support::{MemoryBroker, Process, sim_disk, write};
+
+use crate::broker_in_memory::MemoryBroker;
+use crate::files::{sim_disk, write};
+use crate::process::Process;
 
 async fn process() -> (Process, Arc<MemoryBroker>, SimDisk) {
     let (broker, disk) = (MemoryBroker::new(), sim_disk(1));

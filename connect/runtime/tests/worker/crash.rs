@@ -1,12 +1,13 @@
 //! The process is killed at every commit in turn, before and after it is carried out, and at the
 //! end every record has arrived exactly once.
 
-mod support;
-
 use std::sync::Arc;
 
 use runtime::{Disk, Rng};
-use support::{Cut, MemoryBroker, Process, lines, sim_disk, until, write};
+
+use crate::broker_in_memory::{Cut, MemoryBroker};
+use crate::files::{lines, sim_disk, write};
+use crate::process::{Process, until};
 
 const ROWS: usize = 60;
 

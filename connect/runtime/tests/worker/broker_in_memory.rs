@@ -1,31 +1,19 @@
-//! A broker in memory that can be made to fail, a process around a worker that can be killed,
-//! and a client for the REST API.
-#![allow(dead_code, clippy::disallowed_methods, clippy::disallowed_types)]
+//! A broker in memory that can be made to fail.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connect_runtime::{
-    Bounds, Broker, BrokerError, Catalogue, Commit, Flat, Parts, Pulled, Settings, ShardState,
-    Target, Worker, router, serve,
-};
-use connect_sdk::Connector;
-use connector_blackhole::BlackholeSink;
-use connector_datagen::DatagenSource;
-use connector_file::{FileSink, FileSource};
+use connect_runtime::{Bounds, Broker, BrokerError, Commit, Pulled, ShardState};
 use model::record::Version;
 use model::{
     Checksum, ConsumerGroup, LogOffset, Message, QueueId, QueueOffset, StoredMessage, Timestamp,
     Topic,
 };
 use parking_lot::Mutex;
-use runtime::{Clock, Disk, Net, Rng, SimDisk, Tasks};
-use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use runtime::Clock;
 use tokio::sync::watch;
 
 /// What happens at a commit instead of an answer.
@@ -337,184 +325,4 @@ fn stored(message: &Message, offset: u64) -> StoredMessage {
         version: Version::V1,
         checksum: Checksum::Body,
     }
-}
-
-/// One life of a process with a worker.
-pub struct Process {
-    pub worker: Worker,
-    pub tasks: Tasks,
-    pub net: Net,
-    pub api: SocketAddr,
-}
-
-pub fn catalogue(more: Vec<Arc<dyn Connector>>) -> Catalogue {
-    let ours: Vec<Arc<dyn Connector>> = vec![
-        Arc::new(BlackholeSink::default()),
-        Arc::new(DatagenSource),
-        Arc::new(FileSink),
-        Arc::new(FileSource),
-    ];
-    Catalogue::new(ours.into_iter().chain(more))
-}
-
-impl Process {
-    pub async fn start(broker: &Arc<MemoryBroker>, disk: Arc<dyn Disk>) -> Self {
-        Self::start_with(broker, disk, Vec::new()).await
-    }
-
-    pub async fn start_with(
-        broker: &Arc<MemoryBroker>,
-        disk: Arc<dyn Disk>,
-        more: Vec<Arc<dyn Connector>>,
-    ) -> Self {
-        let clock = Clock::real();
-        let tasks = Tasks::new(clock.clone());
-        let net = Net::in_memory();
-        let settings = Settings {
-            worker_id: "127.0.0.1:8083".into(),
-            version: "0.1.0".into(),
-            commit: "abc".into(),
-            cluster: "test".into(),
-        };
-        let parts = Parts {
-            broker: broker.clone(),
-            catalogue: catalogue(more),
-            disk,
-            clock: clock.clone(),
-            net: net.clone(),
-            rng: Rng::seeded(7),
-            tasks: tasks.clone(),
-        };
-        let worker = Worker::start(settings, parts)
-            .await
-            .expect("the worker starts");
-        let api = SocketAddr::from((Ipv4Addr::LOCALHOST, 8083));
-        let listener = net.listen(api).await.expect("the port is free");
-        drop(tasks.spawn(
-            "rest",
-            serve(listener, router(worker.clone()), clock, tasks.shutdown()),
-        ));
-        Self {
-            worker,
-            tasks,
-            net,
-            api,
-        }
-    }
-
-    /// Ends it without a word to anybody.
-    pub async fn kill(self) {
-        self.tasks.stop(Duration::ZERO).await;
-    }
-
-    /// Ends it in order.
-    pub async fn stop(self) {
-        let report = self.tasks.stop(Duration::from_secs(30)).await;
-        assert!(report.is_clean(), "{report:?}");
-    }
-
-    /// Creates a connector, or fails with everything that is wrong.
-    pub async fn put(&self, name: &str, pairs: &[(&str, &str)]) {
-        if let Err(error) = self
-            .worker
-            .put(name, flat(pairs), false, Some(Target::Running))
-            .await
-        {
-            panic!("{name}: {error}");
-        }
-    }
-
-    /// One request; the status and the body as JSON, null if there is none.
-    pub async fn request(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
-        let (status, _, body) = self
-            .raw_request(method, path, "application/json", body)
-            .await;
-        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
-    }
-
-    pub async fn raw_request(
-        &self,
-        method: &str,
-        path: &str,
-        kind: &str,
-        body: &str,
-    ) -> (u16, String, String) {
-        let mut stream = self
-            .net
-            .connect(&self.api.to_string())
-            .await
-            .expect("the API listens");
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream
-            .write_all(request.as_bytes())
-            .await
-            .expect("the request is sent");
-        let mut answer = Vec::new();
-        stream
-            .read_to_end(&mut answer)
-            .await
-            .expect("the answer comes");
-        let answer = String::from_utf8(answer).expect("the answer is text");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-        let status = head
-            .split(' ')
-            .nth(1)
-            .and_then(|code| code.parse().ok())
-            .expect("a status");
-        (status, head.to_owned(), body.to_owned())
-    }
-}
-
-pub fn flat(pairs: &[(&str, &str)]) -> Flat {
-    pairs
-        .iter()
-        .map(|(key, value)| ((*key).into(), (*value).into()))
-        .collect()
-}
-
-pub fn sim_disk(seed: u64) -> SimDisk {
-    SimDisk::new(Rng::seeded(seed).split("disk"))
-}
-
-pub fn write(disk: &dyn Disk, path: &str, text: &str) {
-    let path = Path::new(path);
-    disk.create_dir_all(path.parent().expect("an absolute path"))
-        .expect("the directory is made");
-    disk.replace(path, text.as_bytes())
-        .expect("the file is written");
-}
-
-/// All lines of the finished files of a directory, sorted.
-pub fn lines(disk: &dyn Disk, directory: &str) -> Vec<String> {
-    let directory = Path::new(directory);
-    let mut lines = Vec::new();
-    for entry in disk.list(directory).unwrap_or_default() {
-        if !entry.name.starts_with('.') {
-            let bytes = disk
-                .read(&directory.join(&entry.name))
-                .expect("a finished file can be read");
-            lines.extend(
-                String::from_utf8(bytes)
-                    .expect("text")
-                    .lines()
-                    .map(str::to_owned),
-            );
-        }
-    }
-    lines.sort();
-    lines
-}
-
-/// Waits until something holds that others bring about; gives up loudly after a minute.
-pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..60_000 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    panic!("it never happened that {what}");
 }
