@@ -6,6 +6,7 @@
 
 mod cache;
 mod debian;
+mod flights;
 mod go;
 mod maven;
 mod python;
@@ -13,6 +14,7 @@ mod tools;
 
 pub use cache::{cache, say, stamp};
 pub use debian::{find_postgres, require_debian};
+pub use flights::{Flights, flights};
 pub use go::go_build;
 pub use maven::{Jars, javac};
 pub use python::python;

@@ -22,6 +22,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("format", Bench::Package("format")),
     ("produce", Bench::Budget(budgets::produce)),
     ("start", Bench::Budget(budgets::start)),
+    ("sql", Bench::Budget(budgets::sql)),
 ];
 
 /// Runs the benchmark `name`, or all of them.

@@ -1,11 +1,13 @@
-//! The broker's budgets, measured from outside: processes, `/proc`, and RocketMQ's own tools.
+//! The house's budgets, measured from outside: processes, `/proc`, and RocketMQ's own tools.
 
 mod contender;
 mod process;
 mod produce;
+mod sql;
 mod start;
 
 pub use produce::produce;
+pub use sql::sql;
 pub use start::start;
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

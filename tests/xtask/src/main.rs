@@ -17,7 +17,7 @@ cargo xtask <command>
   lint            formatting, clippy, licences and sources
   peers           only the set-up: jars, wheels, packages and servers that tests meet
   bench [NAME]    benchmarks (sql-filter, protocol, store, functions, format) and budgets of
-                  the broker (produce, start)
+                  the house (produce, start, sql)
 ";
 
 fn main() -> ExitCode {
