@@ -1,4 +1,4 @@
-//! Every script in `tests/sql` beside the dataflow it becomes.
+//! Every script in `tests/sql`, and the example of the flights, beside the dataflow it becomes.
 //!
 //! `MILLSTREAM_BLESS=1 cargo test -p planner --test plans` writes what the planner says now.
 
@@ -8,15 +8,31 @@ mod loader;
 
 use dataflow::Dataflow;
 use planner::{explain, plan};
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sql");
+const FLIGHTS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../examples/flights/airport-delays.sql"
+);
+
+/// Where the dataflow of a script is kept.
+fn kept(script: &Path) -> PathBuf {
+    let name = script.file_stem().expect("a script has a name");
+    let name = name.to_string_lossy().replace('-', "_");
+    Path::new(FOLDER).join(name).with_extension("explain")
+}
 
 fn scripts() -> Vec<PathBuf> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sql");
-    let entries = fs::read_dir(folder).expect("the folder of scripts is there");
+    let entries = fs::read_dir(FOLDER).expect("the folder of scripts is there");
     let mut scripts: Vec<PathBuf> = entries
         .map(|entry| entry.expect("it is readable").path())
         .collect();
     scripts.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
+    scripts.push(FLIGHTS.into());
     scripts.sort();
     scripts
 }
@@ -35,7 +51,7 @@ fn every_script_becomes_the_dataflow_beside_it() {
                 .iter()
                 .map(|explained| format!("\nEXPLAIN\n{}", explain(explained))),
         );
-        let expected = path.with_extension("explain");
+        let expected = kept(&path);
         if std::env::var_os("MILLSTREAM_BLESS").is_some() {
             fs::write(&expected, &said).expect("the folder is writable");
         }
