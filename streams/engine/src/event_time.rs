@@ -181,10 +181,11 @@ impl EventTimes for JobTimes {
         });
         let queues: Vec<Watermark> = queues.collect();
         let joint = Watermark::of_inputs(&queues);
-        // Where all are silent, the furthest one has said what there is to say.
+        // Where all are silent, those that never spoke hold nothing back. The furthest must not
+        // decide: when the others go on, their rows would be late.
         if joint.idle {
             Watermark {
-                at: queues.iter().filter_map(|queue| queue.at).max(),
+                at: queues.iter().filter_map(|queue| queue.at).min(),
                 idle: true,
             }
         } else {
@@ -341,16 +342,23 @@ mod tests {
     }
 
     #[test]
-    fn when_all_are_silent_the_furthest_has_said_what_there_is() {
+    fn when_all_are_silent_the_slowest_that_ever_spoke_decides() {
         let (mut times, now) = times(&BTreeMap::new());
-        observe(&mut times, now, &[(&[50], true), (&[10], true)]);
-        let silent = observe(&mut times, now + TIMEOUT, &[(&[], true), (&[], true)]);
+        let spoke = observe(
+            &mut times,
+            now,
+            &[(&[50], true), (&[10], true), (&[], true)],
+        );
+        assert_eq!(spoke, Watermark::NONE, "the third may still speak");
+        let later = now + TIMEOUT;
+        let silent = observe(&mut times, later, &[(&[], true), (&[], true), (&[], true)]);
         assert_eq!(
             silent,
             Watermark {
-                at: Some(50),
+                at: Some(10),
                 idle: true
-            }
+            },
+            "rows behind 10 are still welcome in the second queue"
         );
     }
 
