@@ -1,16 +1,20 @@
 //! One epoch, from decoded rows to a commit. Nothing here waits or touches the outside world,
 //! except for lookups and the state's own disk.
 
+mod unusable;
+
 use crate::{
-    BoxError, Error, Outbox, OutputRecord, Polled, SinkEncoder,
-    event_time::JobTimes,
-    letters::{self, Story},
+    BoxError, Error, Outbox, OutputRecord, Polled, PublishLimits, SinkEncoder,
+    event_time::JobTimes, outbox::Size,
 };
-use dataflow::{Dataflow, Delta, NodeId, NodeKind, RowPolicy};
-use operators::{Graph, Late, RowError, Stepped};
+use dataflow::{Dataflow, Delta, NodeId, NodeKind};
+use operators::{Graph, Stepped};
+use planner::EpochTime;
 use runtime::Moment;
 use state::{Commit, Durability, Progress, State};
-use std::{collections::BTreeMap, mem::take, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
+
+use unusable::Omissions;
 
 /// A job's operators, state and standing: everything that an epoch changes.
 pub(crate) struct Core {
@@ -20,32 +24,54 @@ pub(crate) struct Core {
     pub(crate) progress: Progress,
     pub(crate) times: JobTimes,
     pub(crate) sinks: BTreeMap<NodeId, Box<dyn SinkEncoder>>,
+    /// What clock functions read.
+    pub(crate) time: EpochTime,
 }
 
 /// What is done with an epoch's rows.
 #[derive(Clone, Copy)]
 pub(crate) struct Pace {
     pub(crate) now: Moment,
+    /// The same moment as ms since 1970.
+    pub(crate) wall: i64,
     pub(crate) durability: Durability,
     /// No row comes after these: whatever waits for one leaves.
     pub(crate) last: bool,
+    /// What a single record may have at most, and the whole epoch if it can be made smaller.
+    pub(crate) limits: PublishLimits,
+    /// Whether there is less input to step the epoch with.
+    pub(crate) divisible: bool,
+}
+
+/// What became of an epoch.
+pub(crate) enum Outcome {
+    /// There was nothing to commit.
+    Unchanged,
+    Committed(Outbox),
+    /// It would publish too much at once, and never happened.
+    TooLarge(Size),
 }
 
 impl Core {
-    /// Steps an epoch and commits it. `None` if there was nothing to commit.
+    /// Steps an epoch and commits it.
     ///
     /// After an error the core must not be used again: the job starts anew from what is committed.
     pub(crate) fn epoch(
         &mut self,
         mut polled: BTreeMap<NodeId, Polled>,
         pace: Pace,
-    ) -> Result<Option<Outbox>, Error> {
+    ) -> Result<Outcome, Error> {
         let mut progress = self.progress.clone();
         progress.epoch.0 += 1;
+        // One moment for all rows of the epoch, however often it is stepped, and none that an
+        // earlier epoch has seen pass: a clock that was set back must not show in results.
+        progress.time = progress.time.max(pace.wall);
+        self.time.set(progress.time);
         let mut outbox = Outbox {
             epoch: progress.epoch,
             ..Outbox::default()
         };
+        let times = self.times.clone();
         let rows_in: usize = polled.values().map(|polled| polled.rows.num_rows()).sum();
         self.undecodable(&mut polled, &mut outbox, &mut progress)?;
         let stepped = self.step(&mut polled, pace, &mut outbox, &mut progress)?;
@@ -53,6 +79,17 @@ impl Core {
         let letters = outbox.records.len();
         for (sink, delta) in &stepped.sinks {
             outbox.records.extend(self.encode(*sink, delta)?);
+        }
+        let size = outbox.size();
+        if size.largest > pace.limits.bytes {
+            let (bytes, limit) = (size.largest, pace.limits.bytes);
+            return Err(Error::RecordTooLarge { bytes, limit });
+        }
+        if pace.divisible && size.exceeds(pace.limits) {
+            self.state.roll_back()?;
+            self.graph.undo();
+            self.times = times;
+            return Ok(Outcome::TooLarge(size));
         }
         for (source, polled) in &polled {
             let source = self.dataflow.node(*source).operator.to_string();
@@ -71,9 +108,10 @@ impl Core {
         count(&mut progress, "dead letters", letters);
         let mut unchanged = progress.clone();
         unchanged.epoch = self.progress.epoch;
+        unchanged.time = self.progress.time;
         if unchanged == self.progress && outbox.records.is_empty() {
             self.state.roll_back()?;
-            return Ok(None);
+            return Ok(Outcome::Unchanged);
         }
         outbox.positions = progress.positions.clone();
         let commit = Commit {
@@ -82,48 +120,7 @@ impl Core {
         };
         self.state.commit(commit, pace.durability)?;
         self.progress = progress;
-        Ok(Some(outbox))
-    }
-
-    fn undecodable(
-        &self,
-        polled: &mut BTreeMap<NodeId, Polled>,
-        outbox: &mut Outbox,
-        progress: &mut Progress,
-    ) -> Result<(), Error> {
-        for (source, polled) in polled {
-            let table = self.table(*source);
-            for bad in take(&mut polled.undecodable) {
-                let queue = polled.queues.get(bad.queue).map_or("", |queue| &queue.name);
-                count(progress, "undecodable", 1);
-                match &self.dataflow.policies.undecodable {
-                    RowPolicy::Skip => {}
-                    RowPolicy::Fail => {
-                        let (table, queue) = (table.to_owned(), queue.to_owned());
-                        return Err(Error::Undecodable {
-                            table,
-                            queue,
-                            offset: bad.offset,
-                            why: bad.why,
-                        });
-                    }
-                    RowPolicy::DeadLetter(topic) => {
-                        let origin = Some((queue, bad.offset));
-                        let story = Story {
-                            kind: "undecodable",
-                            at: table,
-                            why: &bad.why,
-                            origin,
-                            ..self.story()
-                        };
-                        outbox
-                            .records
-                            .push(letters::record(topic, &bad.bytes, &story));
-                    }
-                }
-            }
-        }
-        Ok(())
+        Ok(Outcome::Committed(outbox))
     }
 
     /// Steps the operators, leaving out rows that have no result, if the job's policy is to.
@@ -135,122 +132,52 @@ impl Core {
         progress: &mut Progress,
     ) -> Result<Stepped, Error> {
         let before = self.times.clone();
+        let mut omissions = Omissions::default();
         loop {
             self.times.begin(polled, pace.now, pace.last);
             let inputs = polled
                 .iter()
                 .map(|(source, polled)| (*source, Delta::inserts(polled.rows.clone())));
-            let error = match self
-                .graph
-                .step(&inputs.collect(), &mut self.state, &mut self.times)
-            {
-                Ok(stepped) => return Ok(stepped),
+            let stepped = self.graph.step(
+                &inputs.collect(),
+                &omissions.omitted,
+                &mut self.state,
+                &mut self.times,
+            );
+            let error = match stepped {
+                Ok(stepped) => {
+                    self.omitted(omissions, outbox, progress)?;
+                    return Ok(stepped);
+                }
                 Err(error) => error,
             };
-            let operators::Error::Rows { sources, .. } = &error else {
+            let operators::Error::Rows {
+                sources,
+                rows,
+                input: Some((node, input)),
+                ..
+            } = &error
+            else {
                 return Err(error.into());
             };
             if sources.values().all(Vec::is_empty) {
-                return Err(error.into());
-            }
-            for (source, rows) in sources {
-                let polled = polled
-                    .get_mut(source)
-                    .expect("rows come from sources that were polled");
-                self.leave_out(*source, polled, rows, outbox, progress)?;
+                if !self.may_leave_out() {
+                    return Err(error.into());
+                }
+                omissions.add(*node, input, rows);
+            } else {
+                // With fewer rows of a source the operators' inputs are others.
+                omissions = Omissions::default();
+                for (source, rows) in sources {
+                    let polled = polled
+                        .get_mut(source)
+                        .expect("rows come from sources that were polled");
+                    self.leave_out(*source, polled, rows, outbox, progress)?;
+                }
             }
             self.state.roll_back()?;
             self.times = before.clone();
         }
-    }
-
-    fn leave_out(
-        &self,
-        source: NodeId,
-        polled: &mut Polled,
-        rows: &[RowError],
-        outbox: &mut Outbox,
-        progress: &mut Progress,
-    ) -> Result<(), Error> {
-        // A row of the source may have become several rows that all fail.
-        let mut by_row: BTreeMap<u32, &str> = BTreeMap::new();
-        for error in rows {
-            by_row.entry(error.row).or_insert(&error.why);
-        }
-        let table = self.table(source);
-        count(progress, "failed", by_row.len());
-        let rows = by_row.len();
-        for (row, why) in &by_row {
-            let (queue, offset) = (
-                polled.queue_of(*row as usize),
-                polled.offsets[*row as usize],
-            );
-            match &self.dataflow.policies.function {
-                RowPolicy::Skip => {}
-                RowPolicy::Fail => {
-                    let (table, queue, why) =
-                        (table.to_owned(), queue.to_string(), (*why).to_owned());
-                    return Err(Error::Function {
-                        table,
-                        queue,
-                        offset,
-                        rows,
-                        why,
-                    });
-                }
-                RowPolicy::DeadLetter(topic) => {
-                    let story = Story {
-                        kind: "function",
-                        at: table,
-                        why,
-                        origin: Some((queue, offset)),
-                        ..self.story()
-                    };
-                    outbox.records.push(letters::record(
-                        topic,
-                        &polled.originals[*row as usize],
-                        &story,
-                    ));
-                }
-            }
-        }
-        let rows: Vec<u32> = by_row.into_keys().collect();
-        polled
-            .without(&rows)
-            .map_err(|error| Error::Operators(error.into()))
-    }
-
-    fn late(
-        &self,
-        late: &[Late],
-        outbox: &mut Outbox,
-        progress: &mut Progress,
-    ) -> Result<(), Error> {
-        for Late { node, rows } in late {
-            let operator = self.dataflow.node(*node).kind.name();
-            count(progress, "late", rows.num_rows());
-            match &self.dataflow.policies.late {
-                RowPolicy::Skip => {}
-                RowPolicy::Fail => {
-                    return Err(Error::Late {
-                        operator: operator.to_owned(),
-                        rows: rows.num_rows(),
-                    });
-                }
-                RowPolicy::DeadLetter(topic) => {
-                    let why = "its window is complete already, or it has no event time";
-                    let story = Story {
-                        kind: "late",
-                        at: operator,
-                        why,
-                        origin: None,
-                        ..self.story()
-                    };
-                    outbox.records.extend(letters::rows(topic, rows, &story)?);
-                }
-            }
-        }
-        Ok(())
     }
 
     fn encode(&mut self, sink: NodeId, delta: &Delta) -> Result<Vec<OutputRecord>, Error> {
@@ -262,20 +189,6 @@ impl Core {
                 table: table_of(&table.kind).to_owned(),
                 source,
             })
-    }
-
-    fn table(&self, node: NodeId) -> &str {
-        table_of(&self.dataflow.node(node).kind)
-    }
-
-    fn story(&self) -> Story<'_> {
-        Story {
-            job: &self.dataflow.name,
-            kind: "",
-            at: "",
-            why: "",
-            origin: None,
-        }
     }
 }
 

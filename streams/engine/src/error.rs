@@ -30,8 +30,12 @@ pub enum Error {
     Source { table: String, source: BoxError },
     #[error("sink {table} failed")]
     Sink { table: String, source: BoxError },
+    #[error("a record of {bytes} bytes is too large: at most {limit} can be published")]
+    RecordTooLarge { bytes: usize, limit: usize },
     #[error("epoch {epoch} could not be published")]
     Publish { epoch: u64, source: BoxError },
+    #[error("the job was drained: its windows are closed, and every row would be late")]
+    Drained,
     /// Somebody started this job again, elsewhere or since.
     #[error("another run of this job has taken over")]
     Fenced,

@@ -230,6 +230,19 @@ impl IntoResponse for Failed {
                 "job.running",
                 format!("stop it:  millstream job stop {name}"),
             ),
+            JobError::Stopped { name } => (
+                StatusCode::CONFLICT,
+                "job.stopped",
+                format!("start it first:  millstream job resume {name}"),
+            ),
+            JobError::Drained { name } => (
+                StatusCode::CONFLICT,
+                "job.drained",
+                format!(
+                    "to compute it anew, delete it (millstream job delete {name}) and run its file again; \
+                     to pause a job, stop it without --drain"
+                ),
+            ),
             JobError::Open { .. } => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "job.open",

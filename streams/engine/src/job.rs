@@ -11,13 +11,14 @@
 use crate::{
     Error, Outbox, PollLimits, Polled, PublishError, Publisher, Settings, Sinks, SourceReader,
     Sources, Status, Sync,
-    epoch::{Core, Pace, table_of},
+    epoch::{Core, Outcome, Pace, table_of},
     event_time::JobTimes,
 };
 use dataflow::{Dataflow, NodeId, NodeKind};
 use operators::{Environment, Functions, Graph, Lookups};
+use planner::EpochTime;
 use runtime::{Clock, Moment, Tasks};
-use state::{Durability, State, Store};
+use state::{Durability, Progress, State, Store};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -29,6 +30,8 @@ use tokio::sync::watch;
 pub struct Parts<'a> {
     pub dataflow: Arc<Dataflow>,
     pub functions: Functions,
+    /// What the clock functions among them read; set before each epoch.
+    pub time: EpochTime,
     pub lookups: &'a dyn Lookups,
     pub sources: &'a mut dyn Sources,
     pub sinks: &'a mut dyn Sinks,
@@ -46,9 +49,24 @@ pub enum Stop {
     No,
     /// End after the running epoch; the job can be started again.
     Now,
-    /// Read no more, say all that open windows hold, end. Started again, the job finds all
-    /// time passed.
+    /// Read no more, say all that open windows hold, end. All time has passed then: the job
+    /// cannot be opened again.
     Drain,
+}
+
+/// How a run came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It can go on.
+    Stopped,
+    /// Everything has been said and published.
+    Drained,
+}
+
+/// What came of a step.
+enum Stepped {
+    Done { committed: bool },
+    TooLarge,
 }
 
 /// A job that is open. Dropping it loses nothing that is committed.
@@ -59,6 +77,13 @@ pub struct Job {
     publisher: Box<dyn Publisher>,
     /// Committed and not yet confirmed, oldest first.
     unpublished: VecDeque<Outbox>,
+    /// Whether these are an earlier run's.
+    behind: bool,
+    /// Rows that the next epoch reads at most: fewer than the settings say, after one published
+    /// too much.
+    rows: usize,
+    /// What the job is asked to do while it runs.
+    stop: Option<watch::Receiver<Stop>>,
     synced: Moment,
     status: watch::Sender<Status>,
     tasks: Tasks,
@@ -67,11 +92,13 @@ pub struct Job {
 }
 
 impl Job {
-    /// Opens a job behind its last committed epoch, and publishes what it may not have published.
+    /// Opens a job behind its last committed epoch. What it may not have published is published
+    /// before anything else is done.
     pub async fn open(parts: Parts<'_>) -> Result<Self, Error> {
         let Parts {
             dataflow,
             functions,
+            time,
             lookups,
             sources,
             sinks,
@@ -131,12 +158,16 @@ impl Job {
             progress,
             times,
             sinks: encoders,
+            time,
         };
-        let mut job = Self {
+        let job = Self {
             core: Some(Box::new(core)),
             readers,
             publisher,
             unpublished: unpublished.collect::<Result<_, _>>()?,
+            behind: true,
+            rows: settings.epoch_rows,
+            stop: None,
             synced: clock.now(),
             status: watch::Sender::new(Status::default()),
             tasks,
@@ -144,7 +175,6 @@ impl Job {
             settings,
         };
         job.report(Duration::ZERO);
-        job.publish().await?;
         Ok(job)
     }
 
@@ -153,39 +183,95 @@ impl Job {
         self.status.subscribe()
     }
 
-    /// Runs epochs until asked to stop, or until one fails.
-    pub async fn run(mut self, mut stop: watch::Receiver<Stop>) -> Result<(), Error> {
+    /// Runs epochs until asked to stop, or until one fails. Asked to stop now, it does not wait
+    /// for a broker that is away: what is committed is published when the job is opened again.
+    ///
+    /// # Errors
+    /// [`Error::Drained`] if an earlier run was drained: every row would be late.
+    pub async fn run(mut self, stop: watch::Receiver<Stop>) -> Result<Ended, Error> {
+        let mut asked = stop.clone();
+        self.stop = Some(stop);
         loop {
-            let asked = *stop.borrow_and_update();
-            match asked {
+            let wish = *asked.borrow_and_update();
+            match wish {
                 Stop::No => {}
-                Stop::Now => return self.close().await,
+                Stop::Now => {
+                    self.flush().await?;
+                    return Ok(Ended::Stopped);
+                }
                 Stop::Drain => {
-                    self.step(BTreeMap::new(), true).await?;
-                    return self.close().await;
+                    self.drain().await?;
+                    return Ok(match self.unpublished.is_empty() {
+                        true => Ended::Drained,
+                        false => Ended::Stopped,
+                    });
                 }
             }
             self.epoch().await?;
             // Nobody is left who could ask: as good as being asked to stop.
-            if stop.has_changed().is_err() {
-                return self.close().await;
+            if asked.has_changed().is_err() {
+                self.flush().await?;
+                return Ok(Ended::Stopped);
             }
         }
     }
 
     /// Pulls once, and does one epoch of what came. Returns whether one was committed.
+    ///
+    /// An epoch that would publish more than is visible at once is done again with less input.
     pub async fn epoch(&mut self) -> Result<bool, Error> {
-        let polled = pull(&mut self.readers, &self.settings).await?;
-        self.step(polled, false).await
+        self.catch_up().await?;
+        if self.behind {
+            return Ok(false);
+        }
+        loop {
+            let polled = pull(&mut self.readers, &self.settings, self.rows).await?;
+            let came = polled.values().map(Polled::records).sum();
+            match self.step(polled, false, self.rows > 1).await? {
+                Stepped::TooLarge => {
+                    self.rows = (self.rows.min(came) / 2).max(1);
+                    self.readers
+                        .values_mut()
+                        .for_each(|(_, reader)| reader.unread());
+                }
+                Stepped::Done { committed } => {
+                    // Slowly back, or every other epoch would be done twice.
+                    let more = self.rows + self.rows / 8 + 1;
+                    self.rows = more.min(self.settings.epoch_rows);
+                    return Ok(committed);
+                }
+            }
+        }
     }
 
-    /// Lets everything leave that waits for time to pass.
+    /// Lets everything leave that waits for time to pass. The last epoch of a job.
     pub async fn drain(&mut self) -> Result<(), Error> {
-        self.step(BTreeMap::new(), true).await?;
+        self.catch_up().await?;
+        if !self.behind {
+            self.step(BTreeMap::new(), true, false).await?;
+        }
         self.flush().await
     }
 
-    async fn step(&mut self, polled: BTreeMap<NodeId, Polled>, last: bool) -> Result<bool, Error> {
+    /// Publishes what an earlier run may not have.
+    async fn catch_up(&mut self) -> Result<(), Error> {
+        if !self.behind {
+            return Ok(());
+        }
+        self.flush().await?;
+        self.behind = !self.unpublished.is_empty();
+        match &self.core {
+            Some(core) if is_drained(&core.progress) && !self.behind => Err(Error::Drained),
+            _ => Ok(()),
+        }
+    }
+
+    async fn step(
+        &mut self,
+        polled: BTreeMap<NodeId, Polled>,
+        last: bool,
+        divisible: bool,
+    ) -> Result<Stepped, Error> {
         let began = self.clock.now();
         let durability = match self.settings.sync {
             Sync::EveryEpoch => Durability::Synced,
@@ -193,21 +279,31 @@ impl Job {
         };
         let pace = Pace {
             now: began,
+            wall: self.clock.wall(),
             durability,
             last,
+            limits: self.publisher.limits(),
+            divisible,
         };
         let mut core = self.core.take().ok_or(state::Error::Closed)?;
         let epoch = self.tasks.blocking("epoch", move || {
-            let outbox = core.epoch(polled, pace)?;
-            Ok::<_, Error>((core, outbox))
+            let outcome = core.epoch(polled, pace)?;
+            Ok::<_, Error>((core, outcome))
         });
-        let (core, outbox) = epoch.await??;
+        let (core, outcome) = epoch.await??;
         self.core = Some(core);
-        let committed = outbox.is_some();
-        self.unpublished.extend(outbox);
-        if committed {
-            self.report(self.clock.now().since(began));
-        }
+        let committed = match outcome {
+            Outcome::TooLarge(size) => {
+                tracing::debug!(?size, "an epoch is done again with less input");
+                return Ok(Stepped::TooLarge);
+            }
+            Outcome::Unchanged => false,
+            Outcome::Committed(outbox) => {
+                self.unpublished.push_back(outbox);
+                self.report(self.clock.now().since(began));
+                true
+            }
+        };
         match self.settings.sync {
             Sync::EveryEpoch => self.publish().await?,
             Sync::Every(interval) if self.clock.now().since(self.synced) >= interval => {
@@ -215,7 +311,7 @@ impl Job {
             }
             Sync::Every(_) => {}
         }
-        Ok(committed)
+        Ok(Stepped::Done { committed })
     }
 
     /// Makes committed epochs durable and publishes them.
@@ -231,23 +327,27 @@ impl Job {
         self.publish().await
     }
 
-    /// Publishes what is committed, trying again as long as it makes sense.
+    /// Publishes what is committed, trying again as long as it makes sense and nobody wants the
+    /// job to stop.
     async fn publish(&mut self) -> Result<(), Error> {
         while let Some(outbox) = self.unpublished.front() {
+            let epoch = outbox.epoch;
             match self.publisher.publish(outbox).await {
                 Ok(()) => {
                     let core = self.core.as_mut().ok_or(state::Error::Closed)?;
-                    core.state.acknowledge(outbox.epoch);
+                    core.state.acknowledge(epoch);
                     self.unpublished.pop_front();
                 }
                 Err(PublishError::Retry(source)) => {
-                    tracing::warn!(epoch = outbox.epoch.0, %source, "an epoch is published again later");
-                    self.clock.sleep(self.settings.publish_retry).await;
+                    tracing::warn!(epoch = epoch.0, %source, "an epoch is published again later");
+                    if self.stopped_within(self.settings.publish_retry).await {
+                        return Ok(());
+                    }
                 }
                 Err(PublishError::Fenced) => return Err(Error::Fenced),
                 Err(PublishError::Refused(source)) => {
                     return Err(Error::Publish {
-                        epoch: outbox.epoch.0,
+                        epoch: epoch.0,
                         source,
                     });
                 }
@@ -256,8 +356,17 @@ impl Job {
         Ok(())
     }
 
-    async fn close(mut self) -> Result<(), Error> {
-        self.flush().await
+    /// Waits so long, or until the job is to stop now.
+    async fn stopped_within(&mut self, wait: Duration) -> bool {
+        let passed = self.clock.sleep(wait);
+        let Some(stop) = &mut self.stop else {
+            passed.await;
+            return false;
+        };
+        tokio::select! {
+            () = passed => false,
+            _ = stop.wait_for(|asked| *asked == Stop::Now) => true,
+        }
     }
 
     fn report(&self, last_epoch: Duration) {
@@ -284,14 +393,21 @@ impl Job {
     }
 }
 
+/// Whether all time has passed for a job.
+pub(crate) fn is_drained(progress: &Progress) -> bool {
+    let end = operators::Watermark::END.at;
+    progress.watermarks.values().any(|at| Some(*at) == end)
+}
+
 /// Pulls from every source. Waits at the first ones only as long as nothing has come.
 async fn pull(
     readers: &mut BTreeMap<NodeId, (String, Box<dyn SourceReader>)>,
     settings: &Settings,
+    rows: usize,
 ) -> Result<BTreeMap<NodeId, Polled>, Error> {
     let share = readers.len().max(1);
     let mut limits = PollLimits {
-        rows: (settings.epoch_rows / share).max(1),
+        rows: (rows / share).max(1),
         bytes: (settings.epoch_bytes / share).max(1),
         linger: settings.linger / share as u32,
     };

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 pub use definition::{Definition, Target};
 pub use failure::JobError;
 
-use crate::{Settings, Status, Stop};
+use crate::{Ended, Error, Settings, Status, Stop};
 
 /// What jobs need of the house around them.
 #[derive(Clone)]
@@ -62,7 +62,10 @@ struct Entry {
 }
 
 /// The task of a run, for whoever waits first for its end.
-type Ending = Arc<tokio::sync::Mutex<Option<Task<Result<(), String>>>>>;
+type Ending = Arc<tokio::sync::Mutex<Option<Task<Outcome>>>>;
+
+/// How a run ended, or why it failed.
+type Outcome = Result<Ended, String>;
 
 struct Running {
     stop: watch::Sender<Stop>,
@@ -76,6 +79,7 @@ struct Running {
 pub enum JobState {
     Running,
     Stopped,
+    Drained,
     Failed,
 }
 
@@ -118,13 +122,18 @@ impl Jobs {
         };
         for definition in definition::load_all(&*jobs.inner.around.disk, &jobs.inner.around.folder)?
         {
-            let (name, target) = (definition.name.clone(), definition.target);
-            jobs.insert(definition);
-            if target == Target::Running
-                && let Err(why) = jobs.start(&name).await
-            {
-                tracing::error!(job = name, %why, "a job cannot go on");
-                jobs.failed(&name, why.to_string());
+            let name = definition.name.clone();
+            jobs.insert(definition.clone());
+            if definition.target == Target::Running {
+                if let Err(why) = jobs.start(&name).await {
+                    tracing::error!(job = name, %why, "a job cannot go on");
+                    jobs.failed(&name, why.to_string());
+                }
+                continue;
+            }
+            match run::last_status(&jobs.inner.around, &definition).await {
+                Ok(last) => jobs.stood(&name, last),
+                Err(why) => tracing::warn!(job = name, %why, "what a job did is not known"),
             }
         }
         Ok(jobs)
@@ -206,10 +215,22 @@ impl Jobs {
         })
     }
 
-    /// Stops a job behind its running epoch; with `drain` it first says all that open windows
-    /// hold. It keeps its state.
+    /// Stops a job behind its running epoch; it keeps its state. With `drain` it first says all
+    /// that open windows hold, and is done for good. A process that dies before that is done
+    /// finds the job running.
+    ///
+    /// A drained job stays one, whichever way it is stopped again.
     pub async fn stop(&self, name: &str, drain: bool) -> Result<JobInfo, JobError> {
-        self.keep_target(name, Target::Stopped)?;
+        match self.info(name)?.state {
+            JobState::Drained => return self.info(name),
+            JobState::Stopped | JobState::Failed if drain => {
+                return Err(JobError::Stopped {
+                    name: name.to_owned(),
+                });
+            }
+            _ if !drain => self.keep_target(name, Target::Stopped)?,
+            _ => {}
+        }
         let task = {
             let jobs = self.inner.jobs.lock();
             let running = jobs.get(name).and_then(|entry| entry.running.as_ref());
@@ -224,7 +245,7 @@ impl Jobs {
             // Whoever waits first takes the outcome; everybody waits for the end.
             if let Some(task) = task.lock().await.take() {
                 let outcome = task.await.unwrap_or_else(|why| Err(why.to_string()));
-                self.ended(name, outcome);
+                self.ended(name, &outcome)?;
             }
         }
         self.info(name)
@@ -232,8 +253,14 @@ impl Jobs {
 
     /// Starts a stopped or failed job where it was.
     pub async fn resume(&self, name: &str) -> Result<JobInfo, JobError> {
-        if self.info(name)?.state == JobState::Running {
-            return self.info(name);
+        match self.info(name)?.state {
+            JobState::Running => return self.info(name),
+            JobState::Drained => {
+                return Err(JobError::Drained {
+                    name: name.to_owned(),
+                });
+            }
+            JobState::Stopped | JobState::Failed => {}
         }
         self.keep_target(name, Target::Running)?;
         self.start(name).await?;
@@ -317,19 +344,26 @@ impl Jobs {
         let (stop, asked) = watch::channel(Stop::No);
         let status = job.status();
         let (jobs, own) = (self.clone(), name.to_owned());
+        // Held until the run is noted: one that ends at once is noted as ended after that.
+        let mut noted = self.inner.jobs.lock();
         let task = self
             .inner
             .around
             .tasks
             .spawn(format!("job {name}"), async move {
-                let outcome = job.run(asked).await.map_err(|why| failure::chain(&why));
-                if outcome.is_err() {
-                    jobs.ended(&own, outcome.clone());
+                let outcome = match job.run(asked).await {
+                    Err(Error::Drained) => Ok(Ended::Drained),
+                    outcome => outcome.map_err(|why| failure::chain(&why)),
+                };
+                // Whoever stopped it looks after the rest; nobody did if it ended by itself.
+                if outcome != Ok(Ended::Stopped)
+                    && let Err(why) = jobs.ended(&own, &outcome)
+                {
+                    tracing::error!(job = own, %why, "how a job ended could not be kept");
                 }
                 outcome
             });
-        let mut jobs = self.inner.jobs.lock();
-        if let Some(entry) = jobs.get_mut(name) {
+        if let Some(entry) = noted.get_mut(name) {
             entry.explained = explained;
             entry.failure = None;
             entry.running = Some(Running {
@@ -380,16 +414,25 @@ impl Jobs {
         }
     }
 
-    fn ended(&self, name: &str, outcome: Result<(), String>) {
-        let mut jobs = self.inner.jobs.lock();
-        let Some(entry) = jobs.get_mut(name) else {
-            return;
-        };
-        entry.last = entry.status();
-        entry.running = None;
-        if let Err(why) = outcome {
-            tracing::error!(job = name, why, "a job failed");
-            entry.failure = Some(why);
+    fn stood(&self, name: &str, last: Status) {
+        if let Some(entry) = self.inner.jobs.lock().get_mut(name) {
+            entry.last = last;
+        }
+    }
+
+    fn ended(&self, name: &str, outcome: &Outcome) -> Result<(), JobError> {
+        if let Some(entry) = self.inner.jobs.lock().get_mut(name) {
+            entry.last = entry.status();
+            entry.running = None;
+            if let Err(why) = outcome
+                && entry.failure.replace(why.clone()).is_none()
+            {
+                tracing::error!(job = name, why, "a job failed");
+            }
+        }
+        match outcome {
+            Ok(Ended::Drained) => self.keep_target(name, Target::Drained),
+            _ => Ok(()),
         }
     }
 }
@@ -416,6 +459,7 @@ impl Entry {
             state: match (&self.running, &self.failure) {
                 (_, Some(_)) => JobState::Failed,
                 (Some(_), None) => JobState::Running,
+                (None, None) if self.definition.target == Target::Drained => JobState::Drained,
                 (None, None) => JobState::Stopped,
             },
             epoch: status.epoch,

@@ -17,6 +17,9 @@ pub(crate) struct Story<'a> {
     pub(crate) origin: Option<(&'a str, i64)>,
 }
 
+/// Characters of a reason that are kept: properties have a limit of their own.
+const REASON: usize = 2_000;
+
 /// The original bytes of a record.
 pub(crate) fn record(topic: &str, bytes: &Bytes, story: &Story<'_>) -> OutputRecord {
     OutputRecord {
@@ -47,7 +50,10 @@ impl Story<'_> {
             ("MILLSTREAM_JOB", self.job.to_owned()),
             ("MILLSTREAM_ERROR", self.kind.to_owned()),
             ("MILLSTREAM_ERROR_AT", self.at.to_owned()),
-            ("MILLSTREAM_ERROR_WHY", self.why.to_owned()),
+            (
+                "MILLSTREAM_ERROR_WHY",
+                self.why.chars().take(REASON).collect(),
+            ),
         ];
         if let Some((queue, offset)) = self.origin {
             properties.push(("MILLSTREAM_ORIGIN_QUEUE", queue.to_owned()));

@@ -17,12 +17,12 @@ mod topic;
 
 pub use error::{BoxError, Error};
 pub use http::{Submit, router};
-pub use job::{Job, Parts, Stop};
+pub use job::{Ended, Job, Parts, Stop};
 pub use jobs::{JobDetail, JobError, JobInfo, JobState, Jobs, Surroundings};
 pub use lookups::FileLookups;
 pub use outbox::{Outbox, OutputRecord};
 pub use settings::{Settings, Sync};
-pub use sink::{PublishError, Publisher, SinkEncoder, Sinks};
+pub use sink::{PublishError, PublishLimits, Publisher, SinkEncoder, Sinks};
 pub use source::{BadRecord, PollLimits, Polled, PolledQueue, SourceReader, Sources};
 pub use status::Status;
 pub use topic::{TopicPublisher, TopicSinks, TopicSources};

@@ -2,7 +2,7 @@
 //!
 //! It is committed with the epoch's state as bytes and published from them after a crash.
 
-use crate::Error;
+use crate::{Error, PublishLimits};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use state::{Epoch, QueueName};
 use std::collections::BTreeMap;
@@ -28,9 +28,33 @@ pub struct OutputRecord {
     pub properties: Vec<(String, String)>,
 }
 
+/// How much an outbox publishes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) records: usize,
+    pub(crate) bytes: usize,
+    /// Bytes of the largest record.
+    pub(crate) largest: usize,
+}
+
+impl Size {
+    pub(crate) fn exceeds(&self, limits: PublishLimits) -> bool {
+        self.records > limits.records || self.bytes > limits.bytes
+    }
+}
+
 const VERSION: u8 = 1;
 
 impl Outbox {
+    pub(crate) fn size(&self) -> Size {
+        let sizes = self.records.iter().map(OutputRecord::bytes);
+        sizes.fold(Size::default(), |size, bytes| Size {
+            records: size.records + 1,
+            bytes: size.bytes + bytes,
+            largest: size.largest.max(bytes),
+        })
+    }
+
     pub(crate) fn encode(&self) -> Bytes {
         let size: usize = self
             .records
@@ -101,6 +125,15 @@ impl Outbox {
 }
 
 impl OutputRecord {
+    /// Bytes that it takes to publish it, at most.
+    pub(crate) fn bytes(&self) -> usize {
+        let properties = self.properties.iter();
+        let properties: usize = properties
+            .map(|(name, value)| 2 + name.len() + value.len())
+            .sum();
+        64 + self.body_bytes() + properties
+    }
+
     fn body_bytes(&self) -> usize {
         self.body.as_ref().map_or(0, Bytes::len)
     }

@@ -21,6 +21,29 @@ pub trait Publisher: Send {
     /// Publishes an epoch. Epochs come in order, each perhaps more than once: one that has been
     /// published changes nothing.
     async fn publish(&mut self, outbox: &Outbox) -> Result<(), PublishError>;
+
+    /// What is visible at once: an epoch is kept below it where it can be made smaller.
+    fn limits(&self) -> PublishLimits {
+        PublishLimits::default()
+    }
+}
+
+/// How much can be published at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublishLimits {
+    pub records: usize,
+    /// Bytes of all records, and of a single one.
+    pub bytes: usize,
+}
+
+/// No limit.
+impl Default for PublishLimits {
+    fn default() -> Self {
+        Self {
+            records: usize::MAX,
+            bytes: usize::MAX,
+        }
+    }
 }
 
 /// Why an epoch was not published.

@@ -25,6 +25,9 @@ pub struct PollLimits {
 pub trait SourceReader: Send {
     /// The next rows of any queues, none if `linger` passed without one.
     async fn poll(&mut self, limits: PollLimits) -> Result<Polled, BoxError>;
+
+    /// Goes back to before the last poll: the next one brings the same rows, or fewer of them.
+    fn unread(&mut self);
 }
 
 /// Opens the sources of a job.
@@ -76,6 +79,11 @@ pub struct BadRecord {
 }
 
 impl Polled {
+    /// How many records came, decodable or not.
+    pub fn records(&self) -> usize {
+        self.rows.num_rows() + self.undecodable.len()
+    }
+
     /// Name of the queue that a row came from.
     pub fn queue_of(&self, row: usize) -> &Arc<str> {
         let mut end = 0;

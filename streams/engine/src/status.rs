@@ -1,7 +1,7 @@
 //! How a job is doing, for whoever asks.
 
 use runtime::Moment;
-use state::{Counters, Stats};
+use state::{Counters, Progress, Stats};
 use std::time::Duration;
 
 /// A job after its last committed epoch.
@@ -18,4 +18,15 @@ pub struct Status {
     /// When it was committed.
     pub committed: Option<Moment>,
     pub state: Stats,
+}
+
+impl Status {
+    /// Of a job that is not running.
+    pub(crate) fn of(progress: &Progress) -> Self {
+        Self {
+            epoch: progress.epoch.0,
+            counters: progress.counters.clone(),
+            ..Self::default()
+        }
+    }
 }

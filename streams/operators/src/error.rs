@@ -1,6 +1,6 @@
 //! What can go wrong while a job steps.
 
-use arrow::error::ArrowError;
+use arrow::{array::RecordBatch, error::ArrowError};
 use dataflow::NodeId;
 use std::collections::BTreeMap;
 
@@ -19,7 +19,10 @@ pub enum Error {
     Rows {
         operator: String,
         rows: Vec<RowError>,
+        /// The same rows as rows of the sources, where they came one to one.
         sources: BTreeMap<NodeId, Vec<RowError>>,
+        /// The node, and the input that `rows` are of.
+        input: Option<(NodeId, RecordBatch)>,
     },
     #[error("{sql}: {why}")]
     Expression { sql: String, why: String },
@@ -51,6 +54,7 @@ impl Error {
             operator: operator.to_owned(),
             rows,
             sources: BTreeMap::new(),
+            input: None,
         }
     }
 }

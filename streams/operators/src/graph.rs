@@ -1,11 +1,11 @@
 //! A running dataflow: one operator per node, stepped in order, once per epoch.
 
 use crate::{
-    Environment, Error, EventTimes, Operator, Output, RowError, RowMap, Step, Watermark,
+    Environment, Error, EventTimes, Omitted, Operator, Output, RowError, RowMap, Step, Watermark,
     build::operator,
     trace::{Trace, back_to_sources, source_rows},
 };
-use arrow::array::RecordBatch;
+use arrow::array::{BooleanArray, RecordBatch};
 use dataflow::{Dataflow, Delta, NodeId, NodeKind};
 use state::State;
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ pub struct Graph {
     nodes: Vec<Running>,
     /// Behind each node's output, after the last step that succeeded.
     watermarks: Vec<Watermark>,
+    /// The same before that step.
+    before: Vec<Watermark>,
 }
 
 struct Running {
@@ -71,18 +73,22 @@ impl Graph {
         }
         Ok(Self {
             nodes,
+            before: reached.clone(),
             watermarks: reached,
         })
     }
 
-    /// Steps every operator once. Sources without an entry bring nothing.
+    /// Steps every operator once. Sources without an entry bring nothing, and no operator sees
+    /// its `omitted` rows.
     ///
     /// # Errors
     /// After an error the state must be rolled back; then the epoch may be stepped again.
-    /// [`Error::Rows`] names the rows of the sources to leave out, where they can be told.
+    /// [`Error::Rows`] names the rows of the sources to leave out, where they can be told, else
+    /// the rows to omit.
     pub fn step(
         &mut self,
         sources: &BTreeMap<NodeId, Delta>,
+        omitted: &Omitted,
         state: &mut State,
         times: &mut dyn EventTimes,
     ) -> Result<Stepped, Error> {
@@ -127,13 +133,29 @@ impl Graph {
                 ..self.watermarks[position]
             });
             let now = Watermark::of_inputs(&now).not_before(before);
-            let output = operator.step(&inputs, &mut Step { state, before, now });
+            let mask = inputs
+                .first()
+                .and_then(|input| omitted.mask(NodeId(position), input.rows()));
+            let shown = match (&mask, &inputs[..]) {
+                (Some(mask), [input]) => Some(input.filter(mask)?),
+                _ => None,
+            };
+            let output = match &shown {
+                Some(shown) => operator.step(&[shown], &mut Step { state, before, now }),
+                None => operator.step(&inputs, &mut Step { state, before, now }),
+            };
             let Output {
                 delta,
                 rows,
                 late,
                 watermarks: called,
-            } = output.map_err(|error| with_sources(error, &traces, &node.inputs))?;
+            } = output.map_err(|error| match inputs[..] {
+                [input] => {
+                    let error = of_whole_input(error, mask.as_ref());
+                    placed(error, &traces, (position, node.inputs[0]), input)
+                }
+                _ => error,
+            })?;
             if let Some(rows) = late.filter(|rows| rows.num_rows() > 0) {
                 stepped.late.push(Late {
                     node: NodeId(position),
@@ -142,7 +164,11 @@ impl Graph {
             }
             traces.push(Trace {
                 inputs: node.inputs.clone(),
-                map: rows,
+                map: if mask.is_some() {
+                    RowMap::Unknown
+                } else {
+                    rows
+                },
                 rows: delta.rows(),
             });
             watermarks.push(match called {
@@ -156,8 +182,13 @@ impl Graph {
             });
             outputs.push(delta);
         }
-        self.watermarks = watermarks;
+        self.before = std::mem::replace(&mut self.watermarks, watermarks);
         Ok(stepped)
+    }
+
+    /// Forgets the last step, as if it had not been taken. The state is rolled back by its owner.
+    pub fn undo(&mut self) {
+        self.watermarks.clone_from(&self.before);
     }
 
     /// How far event time has come at each operator, by operator id; to be committed with the epoch.
@@ -178,16 +209,41 @@ impl Graph {
     }
 }
 
-/// Adds to an error about rows of an operator's input which rows of which source they were.
-fn with_sources(error: Error, traces: &[Trace], inputs: &[usize]) -> Error {
+/// Makes an error about the rows that an operator was shown one about its whole input.
+fn of_whole_input(error: Error, mask: Option<&BooleanArray>) -> Error {
+    match (error, mask) {
+        (
+            Error::Rows {
+                operator,
+                mut rows,
+                sources,
+                input,
+            },
+            Some(mask),
+        ) => {
+            let shown: Vec<u32> = mask.values().set_indices_u32().collect();
+            rows.iter_mut()
+                .for_each(|error| error.row = shown[error.row as usize]);
+            Error::Rows {
+                operator,
+                rows,
+                sources,
+                input,
+            }
+        }
+        (error, _) => error,
+    }
+}
+
+/// Adds to an error about rows of an operator's input what input that is, and which rows of
+/// which source they were.
+fn placed(error: Error, traces: &[Trace], (node, from): (usize, usize), input: &Delta) -> Error {
     let Error::Rows { operator, rows, .. } = error else {
         return error;
     };
     let mut sources: BTreeMap<NodeId, Vec<RowError>> = BTreeMap::new();
-    if let [input] = inputs
-        && let Some(origins) =
-            back_to_sources(traces, *input, rows.iter().map(|error| error.row).collect())
-    {
+    let failed = rows.iter().map(|error| error.row).collect();
+    if let Some(origins) = back_to_sources(traces, from, failed) {
         for ((source, row), error) in origins.into_iter().zip(&rows) {
             sources.entry(source).or_default().push(RowError {
                 row,
@@ -199,5 +255,6 @@ fn with_sources(error: Error, traces: &[Trace], inputs: &[usize]) -> Error {
         operator,
         rows,
         sources,
+        input: Some((NodeId(node), input.batch().clone())),
     }
 }

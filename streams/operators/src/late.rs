@@ -53,6 +53,7 @@ impl Punctual {
             operator,
             rows,
             sources,
+            input,
         } = error
         else {
             return error;
@@ -69,6 +70,7 @@ impl Punctual {
             operator,
             rows,
             sources,
+            input,
         }
     }
 }

@@ -283,7 +283,11 @@ impl<'a> Planning<'a> {
                     .why(why),
                 ]
             })?;
-        match self.functions.add(user_function(signature, body)) {
+        match self.functions.add(user_function(
+            signature,
+            body,
+            self.functions.time().clone(),
+        )) {
             true => Ok(()),
             false => Err(vec![Error::new(
                 "sql.name.taken",

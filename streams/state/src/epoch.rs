@@ -26,6 +26,8 @@ pub type Counters = BTreeMap<String, u64>;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     pub epoch: Epoch,
+    /// What the clock functions of that epoch returned, ms since 1970; never goes back.
+    pub time: i64,
     /// What each source reads next, in the source's own form.
     pub positions: BTreeMap<QueueName, Vec<u8>>,
     /// Greatest watermark seen per queue, ms since 1970.
@@ -35,13 +37,14 @@ pub struct Progress {
     pub counters: Counters,
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl Progress {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.u8(VERSION);
         writer.u64(self.epoch.0);
+        writer.i64(self.time);
         writer.count(self.positions.len());
         for (name, position) in &self.positions {
             name.encode(&mut writer);
@@ -73,6 +76,7 @@ impl Progress {
         }
         let mut progress = Self {
             epoch: Epoch(reader.u64()?),
+            time: reader.i64()?,
             ..Self::default()
         };
         for _ in 0..reader.count()? {
@@ -122,12 +126,13 @@ mod tests {
     prop_compose! {
         fn progress()(
             epoch in any::<u64>(),
+            time in any::<i64>(),
             positions in prop::collection::btree_map(queue_name(), any::<Vec<u8>>(), 0..5),
             queue_watermarks in prop::collection::btree_map(queue_name(), any::<i64>(), 0..5),
             watermarks in prop::collection::btree_map(".{0,6}", any::<i64>(), 0..3),
             counters in prop::collection::btree_map(".{0,6}", any::<u64>(), 0..3),
         ) -> Progress {
-            Progress { epoch: Epoch(epoch), positions, queue_watermarks, watermarks, counters }
+            Progress { epoch: Epoch(epoch), time, positions, queue_watermarks, watermarks, counters }
         }
     }
 

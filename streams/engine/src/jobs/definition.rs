@@ -24,6 +24,8 @@ pub struct Definition {
 pub enum Target {
     Running,
     Stopped,
+    /// All it had to say has been said; it never runs again.
+    Drained,
 }
 
 const FILE: &str = "job.json";

@@ -18,6 +18,12 @@ pub enum JobError {
     NotFound { name: String, known: Vec<String> },
     #[error("job {name:?} is running: stop it first")]
     Running { name: String },
+    #[error("job {name:?} is not running: it cannot be drained")]
+    Stopped { name: String },
+    #[error(
+        "job {name:?} was drained: its windows are closed for good, and every further row would be late"
+    )]
+    Drained { name: String },
     #[error("job {name:?} cannot be opened: {why}")]
     Open { name: String, why: String },
     #[error("the broker did not answer as needed: {0}")]

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use operators::Functions;
 use planner::Plan;
-use state::{FjallSettings, FjallStore, Store};
+use state::{FjallSettings, FjallStore, State, Store};
 
 use super::{Definition, JobError, Surroundings, failure};
 use crate::topic::{TopicPublisher, TopicSinks, TopicSources};
-use crate::{FileLookups, Job, Parts, Settings, Sync};
+use crate::{FileLookups, Job, Parts, Settings, Status, Sync};
 
 /// Opens the job behind its last committed epoch. From here on an earlier run of it is fenced.
 pub(super) async fn open(
@@ -32,6 +32,7 @@ pub(super) async fn open(
     let parts = Parts {
         dataflow,
         functions: Functions::from(plan.functions.task_context()),
+        time: plan.functions.time().clone(),
         lookups: &lookups,
         sources: &mut sources,
         sinks: &mut TopicSinks,
@@ -44,6 +45,23 @@ pub(super) async fn open(
     Job::open(parts)
         .await
         .map_err(|why| failed(failure::chain(&why)))
+}
+
+/// How a job that is not running did until it ended.
+pub(super) async fn last_status(
+    around: &Surroundings,
+    definition: &Definition,
+) -> Result<Status, JobError> {
+    let store = open_store(around, definition).await?;
+    let settings = around.settings.state;
+    let read = around
+        .tasks
+        .blocking("read a job's state", move || State::open(store, settings));
+    let opened = read.await?.map_err(|why| JobError::Open {
+        name: definition.name.clone(),
+        why: failure::chain(&why),
+    })?;
+    Ok(Status::of(&opened.progress))
 }
 
 async fn open_store(

@@ -2,25 +2,33 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use client::{Client, CommitEpoch, Jobs, NewTopic};
 use dataflow::{Dataflow, RowPolicy};
-use model::{ConsumerGroup, Message, Properties, QueueId, Topic};
+use model::{ConsumerGroup, Message, Properties, QueueId, QueueOffset, Topic};
 
 use super::TopicOptions;
 use super::source::read_position;
-use crate::{BoxError, Outbox, PublishError, Publisher};
+use crate::{BoxError, Outbox, OutputRecord, PublishError, PublishLimits, Publisher};
 
 /// Queues of a topic that a job makes because it is not there.
 const QUEUES: u32 = 8;
+/// What a broker takes in one commit, less room for the commit's own description.
+const LIMITS: PublishLimits = PublishLimits {
+    records: 100_000,
+    bytes: 12 << 20,
+};
 
 /// Publishes the epochs of one run of a job. A later run fences this one.
 pub struct TopicPublisher {
     jobs: Jobs,
     job: String,
     generation: u64,
+    /// The last epoch of an earlier run that is published; older ones are too.
+    published: u64,
     /// The group whose offsets each source's positions are, by operator.
     groups: HashMap<String, ConsumerGroup>,
     /// Queues of every topic the job writes to.
@@ -32,6 +40,7 @@ impl TopicPublisher {
     pub async fn open(client: Client, dataflow: &Dataflow) -> Result<TopicPublisher, BoxError> {
         let jobs = client.jobs(None);
         let generation = jobs.fence(&dataflow.name).await?;
+        let published = jobs.state(&dataflow.name, 0).await?.epoch;
         let mut groups = HashMap::new();
         for (node, source) in dataflow
             .sources()
@@ -48,6 +57,7 @@ impl TopicPublisher {
             jobs,
             job: dataflow.name.clone(),
             generation,
+            published,
             groups,
             queues: HashMap::new(),
         };
@@ -94,14 +104,20 @@ impl TopicPublisher {
         Ok(())
     }
 
-    fn commit(&self, outbox: &Outbox) -> Result<CommitEpoch, BoxError> {
-        let mut outputs = Vec::with_capacity(outbox.records.len());
-        for (number, record) in outbox.records.iter().enumerate() {
+    /// The messages of some of an outbox's records, the first of which has this number.
+    fn messages(
+        &self,
+        outbox: &Outbox,
+        from: usize,
+        records: &[OutputRecord],
+    ) -> Result<Vec<Message>, BoxError> {
+        let mut messages = Vec::with_capacity(records.len());
+        for (number, record) in records.iter().enumerate() {
             let (topic, queues) = self
                 .queues
                 .get(&record.destination)
                 .ok_or_else(|| format!("the job does not write to {}", record.destination))?;
-            let queue = queue_of(&record.key, outbox.epoch.0, number, *queues);
+            let queue = queue_of(&record.key, outbox.epoch.0, from + number, *queues);
             let mut message = Message::new(
                 topic.clone(),
                 queue,
@@ -112,8 +128,16 @@ impl TopicPublisher {
                 text.set(name, value);
             }
             message.properties = text;
-            outputs.push(message);
+            messages.push(message);
         }
+        Ok(messages)
+    }
+
+    /// The offsets that an epoch commits for the group they belong to.
+    fn offsets(
+        &self,
+        outbox: &Outbox,
+    ) -> Result<(Option<ConsumerGroup>, Vec<(QueueId, QueueOffset)>), BoxError> {
         // One commit is one group's: offsets of further groups would be another truth.
         let mut offsets = BTreeMap::new();
         let group = self.groups.values().min().cloned();
@@ -127,30 +151,69 @@ impl TopicPublisher {
                 *kept = (*kept).min(offset);
             }
         }
-        Ok(CommitEpoch {
-            job: self.job.clone(),
-            generation: self.generation,
-            shard: 0,
-            epoch: outbox.epoch.0,
-            group: group.filter(|_| !offsets.is_empty()),
-            offsets: offsets.into_iter().collect(),
-            metadata: Vec::new(),
-            outputs,
-        })
+        let offsets: Vec<_> = offsets.into_iter().collect();
+        Ok((group.filter(|_| !offsets.is_empty()), offsets))
+    }
+
+    /// An epoch as the broker takes it. One that it cannot take whole becomes several commits,
+    /// each of a shard of its own, so that each counts its epochs; the first in the outbox is
+    /// shard 0 and comes last, with the offsets.
+    fn commits(&self, outbox: &Outbox) -> Result<Vec<CommitEpoch>, BoxError> {
+        let (mut group, mut offsets) = self.offsets(outbox)?;
+        let mut commits = Vec::new();
+        for (shard, part) in parts(&outbox.records, LIMITS).into_iter().enumerate() {
+            commits.push(CommitEpoch {
+                job: self.job.clone(),
+                generation: self.generation,
+                shard: u32::try_from(shard)?,
+                epoch: outbox.epoch.0,
+                group: group.take(),
+                offsets: std::mem::take(&mut offsets),
+                metadata: Vec::new(),
+                outputs: self.messages(outbox, part.start, &outbox.records[part])?,
+            });
+        }
+        commits.reverse();
+        Ok(commits)
     }
 }
 
 #[async_trait]
 impl Publisher for TopicPublisher {
     async fn publish(&mut self, outbox: &Outbox) -> Result<(), PublishError> {
-        let commit = self.commit(outbox).map_err(PublishError::Refused)?;
-        match self.jobs.commit_epoch(&commit).await {
-            Ok(_) => Ok(()),
-            Err(client::Error::Fenced { .. }) => Err(PublishError::Fenced),
-            Err(why) if why.is_transient() => Err(PublishError::Retry(why.into())),
-            Err(why) => Err(PublishError::Refused(why.into())),
+        if outbox.epoch.0 < self.published {
+            return Ok(());
         }
+        for commit in self.commits(outbox).map_err(PublishError::Refused)? {
+            match self.jobs.commit_epoch(&commit).await {
+                Ok(_) => {}
+                Err(client::Error::Fenced { .. }) => return Err(PublishError::Fenced),
+                Err(why) if why.is_transient() => return Err(PublishError::Retry(why.into())),
+                Err(why) => return Err(PublishError::Refused(why.into())),
+            }
+        }
+        Ok(())
     }
+
+    fn limits(&self) -> PublishLimits {
+        LIMITS
+    }
+}
+
+/// Cuts records into runs that keep the limits, or are one record; always at least one run.
+fn parts(records: &[OutputRecord], limits: PublishLimits) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    let (mut from, mut bytes) = (0, 0);
+    for (number, record) in records.iter().enumerate() {
+        let more = record.bytes();
+        if number > from && (number - from == limits.records || bytes + more > limits.bytes) {
+            parts.push(from..number);
+            (from, bytes) = (number, 0);
+        }
+        bytes += more;
+    }
+    parts.push(from..records.len());
+    parts
 }
 
 /// Equal keys always go to one queue; records without a key take turns.
@@ -173,4 +236,39 @@ fn queue_named(name: &str) -> Option<QueueId> {
         Topic::parse(topic).ok()?,
         number.parse().ok()?,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(bodies: &[usize]) -> Vec<OutputRecord> {
+        let record = |bytes: &usize| OutputRecord {
+            body: Some(vec![0; *bytes].into()),
+            ..OutputRecord::default()
+        };
+        bodies.iter().map(record).collect()
+    }
+
+    #[track_caller]
+    fn check(bodies: &[usize], expected: &[Range<usize>]) {
+        let limits = PublishLimits {
+            records: 3,
+            bytes: 1_000,
+        };
+        assert_eq!(parts(&records(bodies), limits), expected);
+    }
+
+    #[test]
+    fn an_epoch_within_the_limits_is_one_part() {
+        check(&[], &[0..0]);
+        check(&[100, 100, 100], &[0..3]);
+    }
+
+    #[test]
+    fn records_beyond_a_limit_go_into_the_next_part() {
+        check(&[1, 1, 1, 1, 1, 1, 1], &[0..3, 3..6, 6..7]);
+        check(&[600, 600, 200], &[0..1, 1..3]);
+        check(&[5_000, 1], &[0..1, 1..2]);
+    }
 }

@@ -86,6 +86,8 @@ struct Queue {
     name: Arc<str>,
     next: QueueOffset,
     end: QueueOffset,
+    /// Where the last poll began.
+    began: QueueOffset,
 }
 
 impl TopicReader {
@@ -122,6 +124,7 @@ impl TopicReader {
                 name,
                 next,
                 end: next,
+                began: next,
             });
         }
         let filter = match (&options.sql, &options.tag) {
@@ -193,6 +196,9 @@ impl TopicReader {
 #[async_trait]
 impl SourceReader for TopicReader {
     async fn poll(&mut self, limits: PollLimits) -> Result<Polled, BoxError> {
+        for queue in &mut self.queues {
+            queue.began = queue.next;
+        }
         let pulled = self.pull(limits).await?;
         let bodies: Vec<Bytes> = pulled
             .iter()
@@ -247,6 +253,12 @@ impl SourceReader for TopicReader {
         let options = RecordBatchOptions::new().with_row_count(Some(kept.len()));
         polled.rows = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?;
         Ok(polled)
+    }
+
+    fn unread(&mut self) {
+        for queue in &mut self.queues {
+            queue.next = queue.began;
+        }
     }
 }
 

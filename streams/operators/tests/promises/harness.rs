@@ -20,8 +20,8 @@ use datafusion::{
 };
 use datafusion_proto::bytes::Serializeable;
 use operators::{
-    Environment, Error, EventTimes, Functions, Graph, Lookup, Lookups, SourceRows, Stepped,
-    Watermark,
+    Environment, Error, EventTimes, Functions, Graph, Lookup, Lookups, Omitted, SourceRows,
+    Stepped, Watermark,
 };
 use state::{Commit, Durability, MemoryDisk, MemoryStore, Progress, Settings, State, Store};
 use std::{collections::BTreeMap, sync::Arc};
@@ -341,6 +341,7 @@ impl<'a> Run<'a> {
     pub fn step(&mut self, input: Delta) -> Result<Stepped, Error> {
         self.graph.step(
             &BTreeMap::from([(NodeId(0), input)]),
+            &Omitted::default(),
             &mut self.state,
             &mut self.times,
         )
@@ -373,7 +374,12 @@ impl<'a> Run<'a> {
     pub fn drain(&mut self) {
         let stepped = self
             .graph
-            .step(&BTreeMap::new(), &mut self.state, &mut Drained)
+            .step(
+                &BTreeMap::new(),
+                &Omitted::default(),
+                &mut self.state,
+                &mut Drained,
+            )
             .expect("the epoch steps");
         self.commit(stepped);
     }

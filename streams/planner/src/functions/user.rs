@@ -12,6 +12,8 @@ use std::{
     sync::Arc,
 };
 
+use super::EpochTime;
+
 /// The body of a scalar function: columns in, one column out.
 pub trait ScalarBody: Send + Sync {
     /// One value per row, or which rows have none and why.
@@ -20,6 +22,10 @@ pub trait ScalarBody: Send + Sync {
 
     /// Whether equal arguments always give equal results.
     fn is_deterministic(&self) -> bool;
+
+    /// What the body's clock says until this is called again, ms since 1970. One that has no
+    /// clock need not listen.
+    fn set_time(&self, _milliseconds: i64) {}
 }
 
 impl ScalarBody for ScalarFunction {
@@ -33,6 +39,13 @@ impl ScalarBody for ScalarFunction {
 
     fn is_deterministic(&self) -> bool {
         self.signature().deterministic
+    }
+
+    fn set_time(&self, milliseconds: i64) {
+        let micros = u64::try_from(milliseconds)
+            .unwrap_or(0)
+            .saturating_mul(1_000);
+        self.set_epoch_time(micros);
     }
 }
 
@@ -87,7 +100,12 @@ impl<R: Fn(&str) -> io::Result<Vec<u8>> + Send + Sync> FunctionLoader for WasmFu
 }
 
 /// A user's function under its lower-case name, as functions are found in any case.
-pub(crate) fn user_function(signature: Signature, body: Arc<dyn ScalarBody>) -> ScalarUDF {
+/// Its clock says the time of the epoch.
+pub(crate) fn user_function(
+    signature: Signature,
+    body: Arc<dyn ScalarBody>,
+    time: EpochTime,
+) -> ScalarUDF {
     let volatility = if body.is_deterministic() {
         Volatility::Immutable
     } else {
@@ -102,6 +120,7 @@ pub(crate) fn user_function(signature: Signature, body: Arc<dyn ScalarBody>) -> 
         accepts,
         returns: signature.returns,
         body,
+        time,
     })
 }
 
@@ -110,6 +129,7 @@ struct User {
     accepts: logical_expr::Signature,
     returns: DataType,
     body: Arc<dyn ScalarBody>,
+    time: EpochTime,
 }
 
 impl std::fmt::Debug for User {
@@ -154,6 +174,7 @@ impl ScalarUDFImpl for User {
             .into_iter()
             .map(|argument| argument.into_array(call.number_rows));
         let arrays = arrays.collect::<Result<Vec<_>>>()?;
+        self.body.set_time(self.time.get());
         let result = self
             .body
             .call(&arrays, call.number_rows)
