@@ -13,8 +13,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 async fn on_two_brokers(house: &mut House) -> Topic {
     house.add_broker("broker-b", "127.0.0.1:10921").await;
-    let orders = house.make_topic("orders", 2).await;
-    orders
+    house.make_topic("orders", 2).await
 }
 
 #[test]
