@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use delivery::Error;
 use metadata::{GroupConfig, Groups};
-use model::{ConsumerGroup, Message, Timestamp, UniqueKeys, properties};
+use model::{ConsumerGroup, Message, Properties, Timestamp, UniqueKeys, properties};
 use protocol::body::{self, DataVersion};
 use runtime::Clock;
 use tokio::sync::Notify;
@@ -37,6 +37,8 @@ pub struct Identity {
     pub groups: Arc<Groups>,
     pub clock: Clock,
     pub unique_keys: UniqueKeys,
+    /// Properties that every stored message carries.
+    marks: Properties,
     /// Wakes the registration: name servers learn of a new topic at once.
     pub topics_changed: Notify,
     next: AtomicU32,
@@ -62,7 +64,13 @@ impl Identity {
         clock: Clock,
         unique_keys: UniqueKeys,
     ) -> Identity {
+        let marks = [
+            (properties::REGION, "DefaultRegion"),
+            (properties::TRACE_ON, "true"),
+            (properties::CLUSTER, &description.cluster),
+        ];
         Identity {
+            marks: marks.into_iter().collect(),
             cluster: description.cluster,
             name: description.name,
             body_limit: description.body_limit,
@@ -81,12 +89,28 @@ impl Identity {
 
     /// Adds what a stored message carries and its sender left out; returns its unique key.
     pub fn complete(&self, message: &mut Message) -> String {
-        message.properties.remove(properties::POP_CHECKPOINT);
-        message.properties.set(properties::REGION, "DefaultRegion");
-        message.properties.set(properties::TRACE_ON, "true");
-        message.properties.set(properties::CLUSTER, &self.cluster);
-        if let Some(unique) = message.properties.get(properties::UNIQUE_KEY) {
-            return unique.to_owned();
+        let (mut unique, mut marked) = (None, false);
+        // One reading for all of them: every message that comes in goes through here.
+        for (name, value) in &message.properties {
+            match name {
+                properties::UNIQUE_KEY => unique = Some(value.to_owned()),
+                properties::POP_CHECKPOINT
+                | properties::REGION
+                | properties::TRACE_ON
+                | properties::CLUSTER => marked = true,
+                _ => {}
+            }
+        }
+        if marked {
+            message.properties.remove(properties::POP_CHECKPOINT);
+            for (name, value) in &self.marks {
+                message.properties.set(name, value);
+            }
+        } else {
+            message.properties.append_text(&self.marks);
+        }
+        if let Some(unique) = unique {
+            return unique;
         }
         let unique = self
             .unique_keys

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memrchr_iter};
 
 use super::{NAME_END, VALUE_END};
 
@@ -77,22 +77,21 @@ fn pair(token: &[u8]) -> Option<(&str, &str)> {
     ))
 }
 
-/// Where the value lies that counts for this name.
+/// Where the value lies that counts for this name: the last one that is not empty.
 pub(super) fn value_range(text: &[u8], name: &str) -> Option<Range<usize>> {
     let name = name.as_bytes();
     if name.is_empty() {
         return None;
     }
-    let mut found = None;
-    let mut start = 0;
-    while start < text.len() {
-        let length = memchr(VALUE_END, &text[start..]).unwrap_or(text.len() - start);
-        let token = &text[start..start + length];
-        let value = name.len() + 1;
-        if length > value && token[name.len()] == NAME_END && token.starts_with(name) {
-            found = Some(start + value..start + length);
+    // From the end of one name to the end of the one before it: values are not looked at.
+    memrchr_iter(NAME_END, text).find_map(|middle| {
+        let start = middle.checked_sub(name.len())?;
+        let begins = start == 0 || text[start - 1] == VALUE_END;
+        if !begins || &text[start..middle] != name || name.contains(&VALUE_END) {
+            return None;
         }
-        start += length + 1;
-    }
-    found
+        let value = middle + 1;
+        let length = memchr(VALUE_END, &text[value..]).unwrap_or(text.len() - value);
+        (length > 0).then_some(value..value + length)
+    })
 }

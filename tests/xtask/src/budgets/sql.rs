@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 use peers::{Flights, cache, flights, run, say};
 
-use super::contender::target;
+use super::contender::build_millstream;
 use super::process::Process;
 
 /// Rows that one core has to bring from topic to topic in a second, all commits included.
@@ -19,13 +19,10 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Longest that loading or the job may take.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// A program to measure instead of the one that is built here.
-const BINARY: &str = "MILLSTREAM_BINARY";
-
 /// The demo's job over the flights; fails when a core brings fewer rows than the goal.
 pub fn sql() -> Result<()> {
     let flights = flights()?;
-    let binary = binary()?;
+    let binary = build_millstream()?;
     let folder = cache("bench")?.join(format!("sql-{}", std::process::id()));
     let measured = measure(&binary, &folder, &flights);
     std::fs::remove_dir_all(&folder).ok();
@@ -35,19 +32,6 @@ pub fn sql() -> Result<()> {
         "{rows:.0} rows a second and core, the goal is {GOAL:.0}"
     );
     Ok(())
-}
-
-fn binary() -> Result<PathBuf> {
-    if let Some(given) = std::env::var_os(BINARY) {
-        return Ok(given.into());
-    }
-    say("building millstream with optimisation (half an hour the first time)");
-    let arguments = ["build", "--release", "--package", "millstream"];
-    ensure!(
-        Command::new("cargo").args(arguments).status()?.success(),
-        "millstream does not build"
-    );
-    Ok(target().join("release/millstream"))
 }
 
 /// Rows per second of CPU of the whole house, between the job's start and its last commit.

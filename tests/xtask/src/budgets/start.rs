@@ -5,9 +5,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use peers::{cache, say};
+use peers::cache;
 
-use super::contender::target;
+use super::contender::build_millstream;
 use super::median;
 use super::process::Process;
 
@@ -40,13 +40,7 @@ struct Start {
 
 /// `millstream up` on an empty folder: fails when it serves too late or holds too much.
 pub fn start() -> Result<()> {
-    say("building millstream with optimisation (half an hour the first time)");
-    let arguments = ["build", "--release", "--package", "millstream"];
-    ensure!(
-        Command::new("cargo").args(arguments).status()?.success(),
-        "millstream does not build"
-    );
-    let binary = target().join("release/millstream");
+    let binary = build_millstream()?;
     let folder = cache("bench")?.join(format!("start-{}", std::process::id()));
     let measured = measure(&binary, &folder);
     std::fs::remove_dir_all(&folder).ok();
