@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use connect_runtime::{ConnectorFile, Flat, State};
+use engine::JobState;
 use runtime::Net;
 
 use crate::arguments::Demo;
@@ -164,10 +165,12 @@ async fn start(data: &Path) -> Result<House> {
 
 /// Submits the job, or finds the one that an earlier run of the demo left in the same folder.
 async fn start_job(inner: &Inner, input: &input::Input) -> Result<String> {
-    if inner.jobs.list().iter().any(|job| job.name == JOB) {
-        // That run may have been killed between asking the job to drain and its last result.
-        inner.jobs.resume(JOB).await?;
-        return Ok(JOB.to_owned());
+    let jobs = inner.jobs.list();
+    if let Some(job) = jobs.into_iter().find(|job| job.name == JOB) {
+        if matches!(job.state, JobState::Stopped | JobState::Failed) {
+            inner.jobs.resume(JOB).await?;
+        }
+        return Ok(job.name);
     }
     let submitted = inner
         .jobs
@@ -276,13 +279,23 @@ async fn finish_job(inner: &Inner, job: &str, flights: u64) -> Result<()> {
         if let Some(why) = info.failure {
             bail!(Failure::new(Exit::Partial, "demo.job", "the job failed").why(why));
         }
+        // An earlier run of the demo may have come so far already.
+        if info.state == JobState::Drained {
+            return Ok(());
+        }
         if info.rows_in >= flights {
             break;
         }
         tokio::time::sleep(LOOK).await;
     }
-    inner.jobs.stop(job, true).await?;
-    Ok(())
+    match inner.jobs.stop(job, true).await?.state {
+        JobState::Drained => Ok(()),
+        state => bail!(
+            Failure::new(Exit::Partial, "demo.job", "the job could not be drained")
+                .why(format!("it is {state:?}"))
+                .fix("go on where it was, with  --data DIR")
+        ),
+    }
 }
 
 /// Waits until the sink's group has committed all results.
