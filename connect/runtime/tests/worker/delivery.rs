@@ -363,6 +363,36 @@ async fn a_process_that_starts_again_goes_on_with_what_it_last_said() {
 }
 
 #[tokio::test]
+async fn a_closed_worker_has_ended_its_connectors_and_takes_no_more_requests() {
+    let (broker, disk) = (MemoryBroker::new(), sim_disk(1));
+    broker.fill("rows", 2, ["{}".to_owned()]);
+    let process = Process::start(&broker, disk.mount()).await;
+    let sink = [("connector.class", "blackhole-sink"), ("topics", "rows")];
+    process.put("hole", &sink).await;
+    process
+        .worker
+        .wait_for("hole", |status| status.state == State::Running)
+        .await;
+    process.worker.close().await;
+    let left = process.tasks.running();
+    let left: Vec<_> = left.iter().filter(|name| name.contains("hole")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    let error = process.worker.delete("hole").await;
+    assert!(
+        matches!(error, Err(connect_runtime::Error::Closed)),
+        "{error:?}"
+    );
+    // Closed again is as good, and the connector is wanted as before.
+    process.worker.close().await;
+    process.stop().await;
+    let next = Process::start(&broker, disk.mount()).await;
+    next.worker
+        .wait_for("hole", |status| status.state == State::Running)
+        .await;
+    next.stop().await;
+}
+
+#[tokio::test]
 async fn a_deleted_connector_is_gone_and_its_offsets_are_kept() {
     let (broker, disk) = (MemoryBroker::new(), sim_disk(1));
     write(disk.mount().as_ref(), "/in/f.csv", CSV);

@@ -18,7 +18,7 @@ use crate::broker_in_memory::MemoryBroker;
 /// One life of a process with a worker.
 pub struct Process {
     pub worker: Worker,
-    tasks: Tasks,
+    pub tasks: Tasks,
     net: Net,
     api: SocketAddr,
 }
