@@ -98,13 +98,15 @@ fn in_topic(data: &Path) -> (usize, usize) {
 #[test]
 fn the_demo_ends_with_the_batchs_rows_in_topic_and_files() {
     let data = tempfile::tempdir().expect("a temporary folder");
-    check(&demo(data.path()).output().expect("the demo starts"));
+    let output = demo(data.path()).output().expect("the demo starts");
+    check(&output);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "complaints");
     assert_eq!(in_files(data.path()), (RESULTS, RESULTS));
     assert_eq!(in_topic(data.path()), (RESULTS, RESULTS));
 }
 
 #[test]
-fn killed_three_times_in_the_middle_each_result_is_there_once() {
+fn killed_at_every_stage_in_the_middle_each_result_is_there_once() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let data = folder.path();
     kill_when(demo(data), data, "the source at work", |progress| {
@@ -115,6 +117,9 @@ fn killed_three_times_in_the_middle_each_result_is_there_once() {
     });
     kill_when(demo(data), data, "the sink at work", |progress| {
         !progress.files().is_empty()
+    });
+    kill_when(demo(data), data, "the job drained", |progress| {
+        progress.results >= RESULTS as u64
     });
     check(&demo(data).output().expect("the demo starts"));
     assert_eq!(in_files(data), (RESULTS, RESULTS));

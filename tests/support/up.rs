@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::channel;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::addresses::free_addresses;
@@ -14,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A running house. It is gone when this is dropped.
 pub struct Up {
     child: Child,
+    /// Reads what it says; ends with it.
+    listener: Option<JoinHandle<Vec<String>>>,
     name_server: String,
     admin: String,
     connect: String,
@@ -46,19 +49,23 @@ impl Up {
             .expect("millstream starts");
         let said = child.stderr.take().expect("its errors are piped");
         let (open, ready) = channel();
-        std::thread::spawn(move || {
+        let listener = std::thread::spawn(move || {
+            let mut lines = Vec::new();
             for line in BufReader::new(said).lines().map_while(Result::ok) {
                 println!("up says: {line}");
                 if line.starts_with("connectors ") {
                     open.send(()).ok();
                 }
+                lines.push(line);
             }
+            lines
         });
         ready
             .recv_timeout(PATIENCE)
             .expect("the house says where its doors are");
         Up {
             child,
+            listener: Some(listener),
             name_server,
             admin,
             connect,
@@ -83,7 +90,7 @@ impl Up {
         printed(&output.expect("the command runs"))
     }
 
-    /// SIGTERM; the process must end well.
+    /// SIGTERM; the process must end well and without a complaint.
     pub fn stop(mut self) {
         let id = self.child.id().to_string();
         let told = Command::new("kill").args(["-TERM", &id]).status();
@@ -94,6 +101,10 @@ impl Up {
             "the house at {} ended with {status}",
             self.broker
         );
+        let listener = self.listener.take().expect("it is stopped once");
+        let said = listener.join().expect("reading does not panic");
+        let last: Vec<_> = said.iter().skip_while(|line| *line != "stopping").collect();
+        assert_eq!(last, ["stopping"]);
     }
 }
 
