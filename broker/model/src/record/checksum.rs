@@ -13,6 +13,9 @@ const DIGITS: usize = 10;
 /// Bytes of the tail property: name, 0x01, ten digits, 0x02.
 pub(super) const TAIL_BYTES: usize = CRC.len() + 1 + DIGITS + 1;
 
+/// Up to here it takes less time to read the bytes once more than to fold their checksum in.
+const READ_AGAIN_BYTES: u64 = 2_048;
+
 /// What guards a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Checksum {
@@ -46,10 +49,14 @@ impl Rest {
         Self(body_and_tail)
     }
 
-    /// Continues `crc` over the head and all that this stands for.
-    pub(super) fn behind(&self, crc: &mut Hasher, head: &[u8]) {
+    /// Continues `crc` over the head and all that this stands for: the bytes of `rest`.
+    pub(super) fn behind(&self, crc: &mut Hasher, head: &[u8], rest: [&[u8]; 2]) {
         crc.update(head);
-        crc.combine(&self.0);
+        if self.0.total_len() <= READ_AGAIN_BYTES {
+            rest.iter().for_each(|part| crc.update(part));
+        } else {
+            crc.combine(&self.0);
+        }
     }
 }
 
@@ -119,12 +126,15 @@ mod tests {
 
     #[test]
     fn a_head_folded_in_later_gives_the_checksum_of_the_whole() {
-        let whole = b"head that changes, and the rest that does not";
-        let (head, rest) = whole.split_at(17);
-        let mut later = Hasher::new();
-        later.update(rest);
-        let mut crc = Hasher::new();
-        Rest::new(later).behind(&mut crc, head);
-        assert_eq!(crc.finalize(), crc32fast::hash(whole));
+        for bytes in [1, 100, READ_AGAIN_BYTES as usize, 70_000] {
+            let whole = [&b"head that changes"[..], &vec![b'x'; bytes]].concat();
+            let (head, rest) = whole.split_at(17);
+            let mut later = Hasher::new();
+            later.update(rest);
+            let mut crc = Hasher::new();
+            let (body, tail) = rest.split_at(bytes / 2);
+            Rest::new(later).behind(&mut crc, head, [body, tail]);
+            assert_eq!(crc.finalize(), crc32fast::hash(&whole), "{bytes}");
+        }
     }
 }

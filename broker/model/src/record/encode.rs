@@ -192,7 +192,8 @@ impl Unplaced {
         patch(buffer, self.stored_at, stored.0 as u64);
         if self.parts.checksum == Checksum::Record {
             let mut crc = Hasher::new();
-            self.rest.behind(&mut crc, &buffer[..self.parts.head]);
+            self.parts.continue_crc(&self.rest, &mut crc);
+            let buffer = &mut self.parts.head_and_tail;
             let tail = buffer.len() - TAIL_BYTES;
             buffer[tail..].copy_from_slice(&tail_property(crc.finalize()));
         }
@@ -239,8 +240,8 @@ impl Placed {
 
     /// Continues a CRC over the whole record without reading its body again.
     pub(super) fn continue_crc(&self, crc: &mut Hasher) {
+        self.parts.continue_crc(&self.rest, crc);
         let buffer = &self.parts.head_and_tail;
-        self.rest.behind(crc, &buffer[..self.parts.head]);
         crc.update(&buffer[buffer.len() - self.parts.checksum.tail_bytes()..]);
     }
 }
@@ -260,6 +261,13 @@ impl Parts {
 
     fn properties(&self) -> PropertiesView<'_> {
         PropertiesView::new(&self.head_and_tail[self.properties.clone()])
+    }
+
+    /// Continues a CRC over all but the checksum; `rest` is the one of what follows the head.
+    fn continue_crc(&self, rest: &Rest, crc: &mut Hasher) {
+        let (head, tail) = self.head_and_tail.split_at(self.head);
+        let tail = &tail[..tail.len() - self.checksum.tail_bytes()];
+        rest.behind(crc, head, [&self.body, tail]);
     }
 
     fn sys_flag(&self) -> SysFlag {
