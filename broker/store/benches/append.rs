@@ -1,15 +1,17 @@
-//! What an append costs: nanoseconds per message of 1 KiB, by how many send at once.
+//! What an append costs: time per message of 1 KiB, by how many are sent at once. Beside it the
+//! limit: the same bytes written to a file by themselves, with as few calls.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use model::record::Unplaced;
-use model::{Checksum, Message, Topic};
-use runtime::{Clock, RealDisk, Tasks};
+use model::{Checksum, LogOffset, Message, QueueOffset, Timestamp, Topic};
+use runtime::{Clock, Disk, File, Open, RealDisk, Tasks};
 use store::{Flush, MessageStore, Settings};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -52,6 +54,18 @@ impl Bench {
         }
     }
 
+    /// Time for `count` messages, each sent when the one before is acknowledged.
+    fn one_by_one(&self, count: u64) -> Duration {
+        self.runtime.block_on(async {
+            let started = Instant::now();
+            for _ in 0..count {
+                let appended = self.store.append(record(0, &self.body)).await;
+                appended.expect("it is appended");
+            }
+            started.elapsed()
+        })
+    }
+
     /// Time for `count` messages from each of `senders` tasks.
     fn pipelined(&self, senders: usize, count: u64) -> Duration {
         self.runtime.block_on(async {
@@ -90,24 +104,90 @@ fn record(queue: usize, body: &Bytes) -> Unplaced {
     Unplaced::encode(&message, host, Checksum::Record).expect("a small message")
 }
 
+/// Writes the bytes of 64 records a call, over a file of zeros as the log's is.
+struct Raw {
+    file: Arc<dyn File>,
+    batch: Vec<u8>,
+    at: u64,
+    _directory: TempDir,
+}
+
+impl Raw {
+    const BYTES: u64 = 256 << 20;
+
+    fn new() -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let disk = RealDisk::new();
+        let file = disk
+            .open(&directory.path().join("raw"), Open::Create)
+            .expect("there is room");
+        let zeros = vec![0; 1 << 20];
+        for at in (0..Self::BYTES).step_by(zeros.len()) {
+            file.write_all_at(&zeros, at).expect("there is room");
+        }
+        file.fdatasync().expect("a sound disk");
+        let place = (QueueOffset(0), LogOffset(0), Timestamp(0));
+        let one = record(0, &vec![7; BODY].into()).place(place.0, place.1, place.2);
+        Self {
+            file,
+            batch: one.to_bytes().repeat(PIPELINED),
+            at: 0,
+            _directory: directory,
+        }
+    }
+
+    /// Time for `count` records.
+    fn write(&mut self, count: u64, flush: Flush) -> Duration {
+        let one = self.batch.len() / PIPELINED;
+        let started = Instant::now();
+        let mut left = count;
+        while left > 0 {
+            let now = left.min(PIPELINED as u64);
+            let bytes = &self.batch[..one * now as usize];
+            if self.at + bytes.len() as u64 > Self::BYTES {
+                self.at = 0;
+            }
+            self.file
+                .write_all_at(bytes, self.at)
+                .expect("a sound disk");
+            if flush == Flush::Sync {
+                self.file.fdatasync().expect("a sound disk");
+            }
+            self.at += bytes.len() as u64;
+            left -= now;
+        }
+        started.elapsed()
+    }
+}
+
 fn append(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("append 1 KiB, 64 in flight");
+    let mut group = criterion.benchmark_group("append 1 KiB");
     group.sample_size(10).throughput(Throughput::Elements(1));
-    let bench = Bench::new(Flush::Async);
-    for senders in [1, 8] {
-        group.bench_function(format!("async, {senders} senders"), |bencher| {
-            bencher.iter_custom(|count| bench.pipelined(senders, count) / senders as u32);
+    for (name, flush) in [("async", Flush::Async), ("sync", Flush::Sync)] {
+        let bench = Bench::new(flush);
+        group.bench_function(format!("{name}, one after the other"), |bencher| {
+            bencher.iter_custom(|count| bench.one_by_one(count));
+        });
+        for senders in [1, 8] {
+            group.bench_function(format!("{name}, 64 from each of {senders}"), |bencher| {
+                bencher.iter_custom(|count| bench.pipelined(senders, count) / senders as u32);
+            });
+        }
+        let mut raw = Raw::new();
+        group.bench_function(format!("{name}, file alone, 64 a call"), |bencher| {
+            bencher.iter_custom(|count| raw.write(count, flush));
         });
     }
-    let bench = Bench::new(Flush::Sync);
-    for senders in [1, 8] {
-        group.bench_function(format!("sync, {senders} senders"), |bencher| {
-            bencher.iter_custom(|count| bench.pipelined(senders, count) / senders as u32);
-        });
-    }
+    let body = Bytes::from(vec![7; BODY]);
     group.bench_function("encode alone", |bencher| {
-        let body = Bytes::from(vec![7; BODY]);
         bencher.iter(|| record(0, &body));
+    });
+    group.bench_function("place alone", |bencher| {
+        bencher.iter_batched(
+            || record(0, &body),
+            |record| record.place(QueueOffset(7), LogOffset(1 << 20), Timestamp(1)),
+            BatchSize::SmallInput,
+        );
     });
 }
 
