@@ -85,11 +85,11 @@ fn offenders() -> Vec<Offender> {
             returns: DataType::Utf8,
             ..offender(
                 "text of 30 MiB, the last byte no UTF-8",
-                // Head, last offset, last byte of text.
-                r#"(data (i32.const 64) "\00\00\00\00\00\10\00\00\01\00\00\00\05\00\00\00\00\00\00\00\00\00\00\00\30\40\00\00\00\00\e0\01\28\00\00\00\04\40\00\00")
-                (data (i32.const 16488) "\00\00\e0\01")
-                (data (i32.const 31473775) "\ff")"#,
-                "(i64.const 0x40_01e0_4030)",
+                // At 1 MiB, behind the request: head, last offset, last byte of text.
+                r#"(data (i32.const 1048576) "\00\00\00\00\00\10\00\00\01\00\00\00\05\00\00\00\00\00\00\00\00\00\00\00\30\40\00\00\00\00\e0\01\28\00\00\00\04\40\00\00")
+                (data (i32.const 1065000) "\00\00\e0\01")
+                (data (i32.const 32522287) "\ff")"#,
+                "(i64.const 0x10_0000_01e0_4030)",
             )
         },
         offender(
