@@ -110,7 +110,7 @@ pub fn connectors(house: &Up, table: &mut Table) {
 }
 
 /// Asks for a status until it names a failure.
-fn failure(house: &Up, arguments: &[&str], starts: &str) -> String {
+pub fn failure(house: &Up, arguments: &[&str], starts: &str) -> String {
     loop {
         let said = house.ask(arguments);
         if let Some(line) = said.lines().position(|line| line.starts_with(starts)) {

@@ -5,6 +5,7 @@
 #[path = "../support/addresses.rs"]
 mod addresses;
 mod cli;
+mod functions;
 mod remoting;
 mod table;
 #[path = "../support/up.rs"]
@@ -35,6 +36,7 @@ fn bad_input_is_answered_in_words_and_harms_nothing() {
         remoting::records,
         cli::sql,
         cli::modules,
+        functions::at_work,
         cli::connectors,
         cli::rows,
         cli::settings,
