@@ -5,7 +5,7 @@ mod unusable;
 
 use crate::{
     BoxError, Error, Outbox, OutputRecord, Polled, PublishLimits, SinkEncoder,
-    event_time::JobTimes, outbox::Size,
+    event_time::JobTimes, outbox::Yield,
 };
 use dataflow::{Dataflow, Delta, NodeId, NodeKind};
 use operators::{Graph, Stepped};
@@ -41,6 +41,8 @@ pub(crate) struct Pace {
     pub(crate) limits: PublishLimits,
     /// Whether there is less input to step the epoch with.
     pub(crate) divisible: bool,
+    /// The last epoch that would have published too much.
+    pub(crate) too_large: Option<Yield>,
 }
 
 /// What became of an epoch.
@@ -49,7 +51,7 @@ pub(crate) enum Outcome {
     Unchanged,
     Committed(Outbox),
     /// It would publish too much at once, and never happened.
-    TooLarge(Size),
+    TooLarge(Yield),
 }
 
 impl Core {
@@ -72,6 +74,7 @@ impl Core {
             ..Outbox::default()
         };
         let times = self.times.clone();
+        let read = polled.values().map(Polled::records).sum();
         let rows_in: usize = polled.values().map(|polled| polled.rows.num_rows()).sum();
         self.undecodable(&mut polled, &mut outbox, &mut progress)?;
         let stepped = self.step(&mut polled, pace, &mut outbox, &mut progress)?;
@@ -85,11 +88,14 @@ impl Core {
             let (bytes, limit) = (size.largest, pace.limits.bytes);
             return Err(Error::RecordTooLarge { bytes, limit });
         }
-        if pace.divisible && size.exceeds(pace.limits) {
+        let bytes = size.bytes;
+        let made = Yield { read, bytes };
+        let helps = pace.too_large.is_none_or(|earlier| made.is_like(earlier));
+        if pace.divisible && helps && size.exceeds(pace.limits) {
             self.state.roll_back()?;
             self.graph.undo();
             self.times = times;
-            return Ok(Outcome::TooLarge(size));
+            return Ok(Outcome::TooLarge(made));
         }
         for (source, polled) in &polled {
             let source = self.dataflow.node(*source).operator.to_string();

@@ -13,6 +13,7 @@ use crate::{
     Sources, Status, Sync,
     epoch::{Core, Outcome, Pace, table_of},
     event_time::JobTimes,
+    outbox::Yield,
 };
 use dataflow::{Dataflow, NodeId, NodeKind};
 use operators::{Environment, Functions, Graph, Lookups};
@@ -66,7 +67,7 @@ pub enum Ended {
 /// What came of a step.
 enum Stepped {
     Done { committed: bool },
-    TooLarge,
+    TooLarge(Yield),
 }
 
 /// A job that is open. Dropping it loses nothing that is committed.
@@ -82,6 +83,8 @@ pub struct Job {
     /// Rows that the next epoch reads at most: fewer than the settings say, after one published
     /// too much.
     rows: usize,
+    /// That epoch, until as much is read as the settings say.
+    too_large: Option<Yield>,
     /// What the job is asked to do while it runs.
     stop: Option<watch::Receiver<Stop>>,
     synced: Moment,
@@ -167,6 +170,7 @@ impl Job {
             unpublished: unpublished.collect::<Result<_, _>>()?,
             behind: true,
             rows: settings.epoch_rows,
+            too_large: None,
             stop: None,
             synced: clock.now(),
             status: watch::Sender::new(Status::default()),
@@ -226,10 +230,10 @@ impl Job {
         }
         loop {
             let polled = pull(&mut self.readers, &self.settings, self.rows).await?;
-            let came = polled.values().map(Polled::records).sum();
             match self.step(polled, false, self.rows > 1).await? {
-                Stepped::TooLarge => {
-                    self.rows = (self.rows.min(came) / 2).max(1);
+                Stepped::TooLarge(made) => {
+                    self.rows = (self.rows.min(made.read) / 2).max(1);
+                    self.too_large = Some(made);
                     self.readers
                         .values_mut()
                         .for_each(|(_, reader)| reader.unread());
@@ -238,6 +242,9 @@ impl Job {
                     // Slowly back, or every other epoch would be done twice.
                     let more = self.rows + self.rows / 8 + 1;
                     self.rows = more.min(self.settings.epoch_rows);
+                    if self.rows == self.settings.epoch_rows {
+                        self.too_large = None;
+                    }
                     return Ok(committed);
                 }
             }
@@ -284,6 +291,7 @@ impl Job {
             last,
             limits: self.publisher.limits(),
             divisible,
+            too_large: self.too_large,
         };
         let mut core = self.core.take().ok_or(state::Error::Closed)?;
         let epoch = self.tasks.blocking("epoch", move || {
@@ -293,9 +301,9 @@ impl Job {
         let (core, outcome) = epoch.await??;
         self.core = Some(core);
         let committed = match outcome {
-            Outcome::TooLarge(size) => {
-                tracing::debug!(?size, "an epoch is done again with less input");
-                return Ok(Stepped::TooLarge);
+            Outcome::TooLarge(made) => {
+                tracing::debug!(?made, "an epoch is done again with less input");
+                return Ok(Stepped::TooLarge(made));
             }
             Outcome::Unchanged => false,
             Outcome::Committed(outbox) => {

@@ -37,6 +37,21 @@ pub(crate) struct Size {
     pub(crate) largest: usize,
 }
 
+/// How much an epoch published by how much it read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Yield {
+    pub(crate) read: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Yield {
+    /// Whether it is the input that makes the output. It is not if half the input made far more
+    /// than half the output: then windows close, and reading less only puts that off.
+    pub(crate) fn is_like(self, earlier: Yield) -> bool {
+        self.bytes * earlier.read <= earlier.bytes * self.read / 2 * 3
+    }
+}
+
 impl Size {
     pub(crate) fn exceeds(&self, limits: PublishLimits) -> bool {
         self.records > limits.records || self.bytes > limits.bytes
@@ -193,6 +208,21 @@ mod tests {
             let name = |((source, queue), position)| (QueueName { source, queue }, position);
             Outbox { epoch: Epoch(epoch), records, positions: positions.into_iter().map(name).collect() }
         }
+    }
+
+    #[test]
+    fn less_input_helps_only_where_input_makes_the_output() {
+        let made = |read, bytes| Yield { read, bytes };
+        assert!(
+            made(500, 5_100).is_like(made(1_000, 10_000)),
+            "half of both"
+        );
+        assert!(made(100, 0).is_like(made(1_000, 10_000)));
+        assert!(
+            !made(500, 9_900).is_like(made(1_000, 10_000)),
+            "a window closes"
+        );
+        assert!(!made(1, 10_000).is_like(made(8, 10_000)));
     }
 
     proptest! {

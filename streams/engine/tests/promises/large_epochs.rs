@@ -91,6 +91,27 @@ async fn no_row_is_late_because_an_epoch_was_done_again() {
 }
 
 #[tokio::test]
+async fn a_window_that_says_too_much_leaves_whole_in_the_middle_of_reading() {
+    let limits = PublishLimits {
+        records: 10,
+        ..PublishLimits::default()
+    };
+    let run = run(COUNT, limits);
+    for queue in &mut run.broker.world().queues {
+        // A thousand rows close nothing, the thousand after them one window of many values.
+        let row = |row: i64| -> Cell { Some(("a", row % 50, row / 1_000 * 1_000)) };
+        *queue = (0..2_000).map(row).collect();
+    }
+    let mut job = run.open().await.expect("the job opens");
+    run.read(&mut job).await.expect("it steps");
+    job.drain().await.expect("it drains");
+    let world = run.broker.world();
+    let large = world.sizes.iter().filter(|size| **size > 10).count();
+    assert_eq!(large, 2, "each window left at once: {:?}", world.sizes);
+    assert_eq!(to(&world, "output").len(), 100);
+}
+
+#[tokio::test]
 async fn windows_that_close_together_leave_together_however_many_they_are() {
     let limits = PublishLimits {
         records: 4,
