@@ -41,6 +41,7 @@ pub fn at_work(house: &Up, table: &mut Table) {
     run(house, table, "honest", ECHO);
     let answered = house.ask(&["consume", "answered", "--count", "1"]);
     assert_eq!(answered.trim(), "{\"a\":7}");
+    house.ask(&["job", "stop", "honest"]);
     house.ask(&["job", "delete", "honest", "--yes"]);
 }
 

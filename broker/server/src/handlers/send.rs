@@ -188,7 +188,8 @@ impl Sends<'_> {
         self.check_body(body)?;
         let entries = batch::decode(body).map_err(|why| {
             let remark = format!("the batch cannot be read: {why}");
-            Refusal::code(ResponseCode::MESSAGE_ILLEGAL, remark)
+            // RocketMQ's own answer, which its clients take for a fault of the broker.
+            Refusal::code(ResponseCode::SYSTEM_ERROR, remark)
         })?;
         if entries.is_empty() {
             return Err(Refusal::code(
