@@ -93,8 +93,8 @@ impl MessageStore {
             .map_err(Error::disk("marking the store as open"))?;
         let report = recovered.report.clone();
         let store = Self::assemble(layout, settings, disk, clock, tasks, recovered, lock)?;
-        if report.rebuilt {
-            // From now on it is known up to where the log is durable.
+        if report.rebuilt || report.replayed > 0 {
+            // What was read again is not read a third time, however soon the next crash comes.
             store.shared.checkpoints.save()?;
         }
         store.shared.start(report.replayed_from);

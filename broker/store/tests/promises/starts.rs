@@ -284,6 +284,22 @@ async fn only_the_log_behind_the_last_checkpoint_is_read_again() {
 }
 
 #[tokio::test]
+async fn kills_in_quick_succession_do_not_make_starts_longer() {
+    let mut house = filled(3).await;
+    for kill in 0..5 {
+        house = house.killed().await;
+        assert!(
+            house.report.replayed <= 3,
+            "kill {kill}: {:?}",
+            house.report
+        );
+        for _ in 0..3 {
+            house.append(&message("orders", 0, "x")).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_flipped_bit_in_what_nobody_had_flushed_ends_the_log_there() {
     let house = filled(10).await;
     house.store.checkpoint().await.expect("it is saved");
