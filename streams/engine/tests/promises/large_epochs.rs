@@ -28,42 +28,35 @@ fn run(script: &str, limits: PublishLimits) -> Run {
     Run::of_script(script, None, world)
 }
 
-#[tokio::test]
-async fn an_epoch_that_publishes_too_much_is_done_again_with_less_input() {
-    let limits = PublishLimits {
-        records: 4,
-        ..PublishLimits::default()
-    };
+/// Publishes all rows of a copy in parts of at most four, each row once.
+async fn copies_in_parts(limits: PublishLimits) {
     let run = run(COPY, limits);
     let mut job = run.open().await.expect("the job opens");
     run.read(&mut job).await.expect("every part fits");
     let world = run.broker.world();
-    assert!(
-        world.sizes.iter().all(|size| *size <= 4),
-        "{:?}",
-        world.sizes
-    );
+    let sizes = &world.sizes;
+    assert!(sizes.iter().all(|size| *size <= 4), "{sizes:?}");
     let mut expected: Vec<String> = (0..60).map(|v| format!("a {v}")).collect();
     expected.sort();
     assert_eq!(to(&world, "output"), expected);
 }
 
 #[tokio::test]
+async fn an_epoch_that_publishes_too_much_is_done_again_with_less_input() {
+    copies_in_parts(PublishLimits {
+        records: 4,
+        ..PublishLimits::default()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn bytes_count_as_records_do() {
-    let limits = PublishLimits {
+    copies_in_parts(PublishLimits {
         bytes: 300,
         ..PublishLimits::default()
-    };
-    let run = run(COPY, limits);
-    let mut job = run.open().await.expect("the job opens");
-    run.read(&mut job).await.expect("every part fits");
-    let world = run.broker.world();
-    assert!(
-        world.sizes.iter().all(|size| *size <= 4),
-        "{:?}",
-        world.sizes
-    );
-    assert_eq!(to(&world, "output").len(), 60);
+    })
+    .await;
 }
 
 #[tokio::test]
