@@ -24,11 +24,20 @@ pub enum IndexKey<'a> {
 
 /// Every key of a message: the unique key, then the parts of `KEYS`, then the tag.
 pub fn index_keys(properties: PropertiesView<'_>) -> impl Iterator<Item = IndexKey<'_>> {
-    let unique = properties.get(UNIQUE_KEY).map(IndexKey::Unique);
-    let keys = properties.get(KEYS).unwrap_or_default();
-    let keys = keys.split(KEY_SEPARATOR).filter(|key| !key.is_empty());
-    let tag = properties.get(TAGS).map(IndexKey::Tag);
-    unique.into_iter().chain(keys.map(IndexKey::Key)).chain(tag)
+    let [unique, keys, tag] = properties.get_all([UNIQUE_KEY, KEYS, TAGS]);
+    index_keys_of(unique, keys, tag)
+}
+
+/// As [`index_keys`], from the values of the three properties.
+pub fn index_keys_of<'a>(
+    unique: Option<&'a str>,
+    keys: Option<&'a str>,
+    tag: Option<&'a str>,
+) -> impl Iterator<Item = IndexKey<'a>> {
+    let keys = keys.unwrap_or_default().split(KEY_SEPARATOR);
+    let keys = keys.filter(|key| !key.is_empty()).map(IndexKey::Key);
+    let (unique, tag) = (unique.map(IndexKey::Unique), tag.map(IndexKey::Tag));
+    unique.into_iter().chain(keys).chain(tag)
 }
 
 impl<'a> IndexKey<'a> {

@@ -8,12 +8,18 @@ pub fn java_hash(text: &str) -> i32 {
 /// The hash of a longer text whose first part hashed to `hash`.
 pub(crate) fn continue_hash(hash: i32, text: &str) -> i32 {
     let step = |hash: i32, unit: u16| hash.wrapping_mul(31).wrapping_add(i32::from(unit));
-    if text.is_ascii() {
-        return text
-            .bytes()
-            .fold(hash, |hash, byte| step(hash, u16::from(byte)));
+    if !text.is_ascii() {
+        return text.encode_utf16().fold(hash, step);
     }
-    text.encode_utf16().fold(hash, step)
+    // Four steps at once, so that one multiplication does not wait for the other.
+    let (fours, rest) = text.as_bytes().as_chunks::<4>();
+    let hash = fours.iter().fold(hash, |hash, four| {
+        let [a, b, c, d] = four.map(i32::from);
+        hash.wrapping_mul(31 * 31 * 31 * 31)
+            .wrapping_add(a * (31 * 31 * 31) + b * (31 * 31) + c * 31 + d)
+    });
+    rest.iter()
+        .fold(hash, |hash, byte| step(hash, u16::from(*byte)))
 }
 
 #[cfg(test)]

@@ -15,10 +15,10 @@ mod sys_flag;
 pub mod system_topics;
 mod unique_key;
 
-pub use index_key::{IndexKey, index_keys, tags_code};
+pub use index_key::{IndexKey, index_keys, index_keys_of, tags_code};
 pub use java_hash::java_hash;
 pub use message::{Message, StoredMessage};
-pub use message_id::MessageId;
+pub use message_id::{MessageId, MessageIdText};
 pub use name::{ConsumerGroup, NameError, Topic};
 pub use position::{LogOffset, QueueId, QueueOffset, Timestamp};
 pub use properties::{Properties, PropertiesView};

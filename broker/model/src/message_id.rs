@@ -24,6 +24,41 @@ impl MessageId {
             text: text.chars().take(64).collect(),
         })
     }
+
+    /// The id as it is written, without an allocation.
+    pub fn text(&self) -> MessageIdText {
+        let mut bytes = [0; BYTES_V6];
+        let ip = match self.store_host.ip() {
+            IpAddr::V4(ip) => put(&mut bytes, 0, &ip.octets()),
+            IpAddr::V6(ip) => put(&mut bytes, 0, &ip.octets()),
+        };
+        let port = u32::from(self.store_host.port()).to_be_bytes();
+        let port = put(&mut bytes, ip, &port);
+        let end = put(&mut bytes, port, &self.log_offset.0.to_be_bytes());
+        // Every reply to a send carries one: number formatting by the library costs ten times as much.
+        let mut digits = [0; 2 * BYTES_V6];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(&bytes[..end]) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        MessageIdText {
+            digits,
+            length: 2 * end,
+        }
+    }
+}
+
+/// A message id as text.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageIdText {
+    digits: [u8; 2 * BYTES_V6],
+    length: usize,
+}
+
+impl MessageIdText {
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.digits[..self.length]).expect("hexadecimal digits are ASCII")
+    }
 }
 
 fn read(text: &str) -> Option<MessageId> {
@@ -65,25 +100,7 @@ impl FromStr for MessageId {
 
 impl fmt::Display for MessageId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = [0; BYTES_V6];
-        let ip = match self.store_host.ip() {
-            IpAddr::V4(ip) => put(&mut bytes, 0, &ip.octets()),
-            IpAddr::V6(ip) => put(&mut bytes, 0, &ip.octets()),
-        };
-        let port = put(
-            &mut bytes,
-            ip,
-            &u32::from(self.store_host.port()).to_be_bytes(),
-        );
-        let end = put(&mut bytes, port, &self.log_offset.0.to_be_bytes());
-        // Every reply to a send carries one: number formatting by the library costs ten times as much.
-        let mut digits = [0; 2 * BYTES_V6];
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(&bytes[..end]) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
-        }
-        let text = std::str::from_utf8(&digits[..2 * end]).expect("hexadecimal digits are ASCII");
-        formatter.write_str(text)
+        formatter.write_str(self.text().as_str())
     }
 }
 

@@ -75,6 +75,12 @@ impl Properties {
         self.view().get(name)
     }
 
+    /// As [`get`](Self::get) for several names, with one reading of the text.
+    #[inline(always)]
+    pub fn get_all<const N: usize>(&self, names: [&str; N]) -> [Option<&str>; N] {
+        self.view().get_all(names)
+    }
+
     /// The property's value as a number, `None` also when it is not one.
     pub fn number(&self, name: &str) -> Option<i64> {
         self.get(name)?.parse().ok()
@@ -225,6 +231,24 @@ mod tests {
         assert_eq!(properties.number("b"), Some(2));
         assert_eq!(properties.get("c"), None);
         assert_eq!(properties.get(""), None);
+    }
+
+    #[test]
+    fn several_names_are_found_as_each_by_itself() {
+        let names = ["a", "b", "c", "", "\u{2}"];
+        for text in [
+            "",
+            "a",
+            "a\u{1}",
+            "a\u{1}1\u{2}b\u{1}2\u{2}a\u{1}3\u{2}a\u{1}\u{2}",
+            "\u{2}\u{2}ab\u{2}c\u{1}d\u{1}e\u{2}a\u{1}x",
+            "\u{1}b\u{2}c\u{1}d",
+            "a\u{1}\0ä\u{7f}\u{3}\u{2}\0b\u{1}1\u{2}b\u{1}ÿ\u{2}c\u{1}\u{1}",
+        ] {
+            let properties = Properties::from(text);
+            let each = names.map(|name| properties.get(name));
+            assert_eq!(properties.get_all(names), each, "{text:?}");
+        }
     }
 
     #[test]

@@ -29,8 +29,81 @@ impl<'a> PropertiesView<'a> {
         std::str::from_utf8(&self.text[range]).ok()
     }
 
+    /// As [`get`](Self::get) for several names, with one reading of the text.
+    ///
+    /// ```
+    /// # use model::PropertiesView;
+    /// let properties = PropertiesView::new(b"a\x011\x02b\x012\x02");
+    /// let [b, c] = properties.get_all(["b", "c"]);
+    /// assert_eq!((b, c), (Some("2"), None));
+    /// ```
+    // The names are constants: compiled into the caller, a comparison is a look at two words.
+    #[inline(always)]
+    pub fn get_all<const N: usize>(self, names: [&str; N]) -> [Option<&'a str>; N] {
+        let mut found: [&[u8]; N] = [&[]; N];
+        self.tokens(|name, value| {
+            for (wanted, found) in names.iter().zip(&mut found) {
+                if wanted.as_bytes() == name {
+                    *found = value;
+                }
+            }
+        });
+        found.map(|value| match value {
+            [] => None,
+            value => std::str::from_utf8(value).ok(),
+        })
+    }
+
     pub fn iter(self) -> Tokens<'a> {
         Tokens { rest: self.text }
+    }
+
+    /// Every name with its value, as bytes; tokens without one of them are left out.
+    #[inline(always)]
+    fn tokens(self, mut each: impl FnMut(&'a [u8], &'a [u8])) {
+        let text = self.text;
+        let (mut start, mut middle) = (0, None);
+        separators(text, |at| {
+            if text.get(at) == Some(&NAME_END) {
+                // Another one belongs to the value.
+                middle.get_or_insert(at);
+                return;
+            }
+            if let Some(middle) = middle.take() {
+                let (name, value) = (&text[start..middle], &text[middle + 1..at]);
+                if !name.is_empty() && !value.is_empty() {
+                    each(name, value);
+                }
+            }
+            start = at + 1;
+        });
+    }
+}
+
+/// Calls `found` with the place of every separator, and with the end of the text.
+///
+/// They are close to each other: a search that begins anew behind each of them costs more than
+/// this look at all bytes, eight at a time.
+#[inline(always)]
+fn separators(text: &[u8], mut found: impl FnMut(usize)) {
+    const SEVENS: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+    // What takes a byte above VALUE_END, and no other, to its highest bit.
+    const ABOVE: u64 = 0x0101_0101_0101_0101 * (0x7F - VALUE_END as u64);
+    let (words, rest) = text.as_chunks::<8>();
+    // The end is found as one more separator.
+    let mut last = [u8::MAX; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    last[rest.len()] = VALUE_END;
+    for number in 0..=words.len() {
+        let word = u64::from_le_bytes(*words.get(number).unwrap_or(&last));
+        let mut small = !(((word & SEVENS) + ABOVE) | word | SEVENS);
+        while small != 0 {
+            let at = number * 8 + small.trailing_zeros() as usize / 8;
+            if text.get(at) != Some(&0) {
+                found(at);
+            }
+            small &= small - 1;
+        }
     }
 }
 
