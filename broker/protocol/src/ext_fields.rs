@@ -18,8 +18,13 @@ pub trait FieldSink {
     /// Adds one field.
     fn put(&mut self, name: &str, value: &str);
 
-    /// Adds one field that is a number.
-    fn put_number(&mut self, name: &str, value: i64) {
+    /// Adds one field whose name is ours: no byte of it needs an escape.
+    fn put_ours(&mut self, name: &'static str, value: &str) {
+        self.put(name, value);
+    }
+
+    /// Adds one field of ours that is a number.
+    fn put_number(&mut self, name: &'static str, value: i64) {
         self.put(name, Digits::of(value).as_str());
     }
 }

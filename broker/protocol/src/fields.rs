@@ -18,7 +18,7 @@ pub(crate) trait Field<'a>: Sized {
         None
     }
     fn read(text: &'a [u8]) -> Option<Self>;
-    fn write(&self, name: &str, sink: &mut impl FieldSink);
+    fn write(&self, name: &'static str, sink: &mut impl FieldSink);
 }
 
 impl<'a> Field<'a> for &'a str {
@@ -26,8 +26,8 @@ impl<'a> Field<'a> for &'a str {
     fn read(text: &'a [u8]) -> Option<Self> {
         std::str::from_utf8(text).ok()
     }
-    fn write(&self, name: &str, sink: &mut impl FieldSink) {
-        sink.put(name, self);
+    fn write(&self, name: &'static str, sink: &mut impl FieldSink) {
+        sink.put_ours(name, self);
     }
 }
 
@@ -37,8 +37,8 @@ impl<'a> Field<'a> for bool {
     fn read(text: &'a [u8]) -> Option<Self> {
         Some(text.eq_ignore_ascii_case(b"true"))
     }
-    fn write(&self, name: &str, sink: &mut impl FieldSink) {
-        sink.put(name, if *self { "true" } else { "false" });
+    fn write(&self, name: &'static str, sink: &mut impl FieldSink) {
+        sink.put_ours(name, if *self { "true" } else { "false" });
     }
 }
 
@@ -73,7 +73,7 @@ impl<'a> Field<'a> for i64 {
             value.checked_neg()
         }
     }
-    fn write(&self, name: &str, sink: &mut impl FieldSink) {
+    fn write(&self, name: &'static str, sink: &mut impl FieldSink) {
         sink.put_number(name, *self);
     }
 }
@@ -85,7 +85,7 @@ macro_rules! narrower {
             fn read(text: &'a [u8]) -> Option<Self> {
                 i64::read(text)?.try_into().ok()
             }
-            fn write(&self, name: &str, sink: &mut impl FieldSink) {
+            fn write(&self, name: &'static str, sink: &mut impl FieldSink) {
                 i64::from(*self).write(name, sink);
             }
         }
@@ -102,7 +102,7 @@ impl<'a> Field<'a> for u64 {
     fn read(text: &'a [u8]) -> Option<Self> {
         i64::read(text)?.try_into().ok()
     }
-    fn write(&self, name: &str, sink: &mut impl FieldSink) {
+    fn write(&self, name: &'static str, sink: &mut impl FieldSink) {
         sink.put_number(name, i64::try_from(*self).unwrap_or(i64::MAX));
     }
 }
@@ -116,7 +116,7 @@ impl<'a, T: Field<'a>> Field<'a> for Option<T> {
         T::read(text).map(Some)
     }
     /// `None` is not written at all.
-    fn write(&self, name: &str, sink: &mut impl FieldSink) {
+    fn write(&self, name: &'static str, sink: &mut impl FieldSink) {
         if let Some(value) = self {
             value.write(name, sink);
         }

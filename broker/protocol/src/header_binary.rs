@@ -116,7 +116,7 @@ impl FieldSink for Entries<'_> {
         self.entry(name, value.as_bytes());
     }
 
-    fn put_number(&mut self, name: &str, value: i64) {
+    fn put_number(&mut self, name: &'static str, value: i64) {
         self.entry(name, Digits::of(value).as_bytes());
     }
 }

@@ -8,7 +8,7 @@ use crate::digits::Digits;
 use crate::encode::Head;
 use crate::ext_fields::{FieldSink, Received, Span, WriteFields};
 use crate::fields::Field;
-use crate::json_text::{plain_length, put_string, unescape};
+use crate::json_text::{Specials, put_string, put_text, unescape};
 use crate::{Error, Flag, Header, Language, Version};
 
 /// Deepest nesting the reader follows in members it does not know.
@@ -37,6 +37,7 @@ pub(crate) fn decode(mut text: BytesMut, header: &mut Header) -> Result<(), Erro
     let mut reader = Reader {
         text: &mut text,
         at: 0,
+        specials: Specials::new(),
     };
     reader.object(|reader, name| {
         match name.of(reader.text) {
@@ -67,6 +68,7 @@ pub(crate) fn decode(mut text: BytesMut, header: &mut Header) -> Result<(), Erro
 struct Reader<'t> {
     text: &'t mut [u8],
     at: usize,
+    specials: Specials,
 }
 
 const BROKEN: Error = Error::Frame {
@@ -123,6 +125,9 @@ impl Reader<'_> {
     fn language(&mut self) -> Result<Language, Error> {
         let span = self.string_or_scalar()?;
         let text = span.of(self.text);
+        if text == b"JAVA" {
+            return Ok(Language::Java);
+        }
         Ok(match number(text) {
             Some(number) => u8::try_from(number).map_or(Language::Other, Language::from_number),
             None => std::str::from_utf8(text).map_or(Language::Other, Language::from_name),
@@ -142,10 +147,29 @@ impl Reader<'_> {
     }
 
     fn integer(&mut self) -> Result<i32, Error> {
+        if let Some(plain) = self.plain_integer() {
+            return Ok(plain);
+        }
         let span = self.string_or_scalar()?;
         number(span.of(self.text)).ok_or(Error::Frame {
             why: "a number of the header is not a 32-bit integer",
         })
+    }
+
+    /// An integer as nearly all are written: up to nine digits and the end of the member.
+    fn plain_integer(&mut self) -> Option<i32> {
+        let mut value = 0;
+        for (length, byte) in self.text[self.at..].iter().take(10).enumerate() {
+            match byte {
+                b'0'..=b'9' if length < 9 => value = value * 10 + i32::from(byte - b'0'),
+                b',' | b'}' if length > 0 => {
+                    self.at += length;
+                    return Some(value);
+                }
+                _ => return None,
+            }
+        }
+        None
     }
 
     fn string_or_scalar(&mut self) -> Result<Span, Error> {
@@ -156,23 +180,22 @@ impl Reader<'_> {
         }
     }
 
+    #[inline(always)]
     fn string(&mut self) -> Result<Span, Error> {
         self.expect(b'"')?;
         let start = self.at;
-        let rest = &self.text[start..];
-        let stop = plain_length(rest);
-        match rest.get(stop) {
-            Some(b'"') => {
-                self.at = start + stop + 1;
-                Ok(Span::new(start, start + stop))
-            }
-            Some(_) => {
-                let (written, read) = unescape(&mut self.text[start..], stop).ok_or(BROKEN)?;
-                self.at = start + read;
-                Ok(Span::new(start, start + written))
-            }
-            None => Err(BROKEN),
-        }
+        let stop = self.specials.from(self.text, start).ok_or(BROKEN)?;
+        let (end, behind) = match self.text[stop] {
+            b'"' => (stop, stop + 1),
+            _ => self.escaped(stop)?,
+        };
+        self.at = behind;
+        Ok(Span::new(start, end))
+    }
+
+    #[inline(never)]
+    fn escaped(&mut self, first: usize) -> Result<(usize, usize), Error> {
+        unescape(self.text, &mut self.specials, first).ok_or(BROKEN)
     }
 
     /// A number, `true`, `false` or `null`, as its text.
@@ -282,24 +305,39 @@ struct Members<'o> {
 }
 
 impl Members<'_> {
-    fn name(&mut self, name: &str) {
-        self.out
-            .put_slice(if self.any { b"," } else { b",\"extFields\":{" });
+    /// Writes what stands between the member before, if there is one, and a name.
+    fn begin(&mut self) {
+        let between: &[u8] = if self.any {
+            b",\""
+        } else {
+            b",\"extFields\":{\""
+        };
+        self.out.put_slice(between);
         self.any = true;
-        put_string(self.out, name);
-        self.out.put_u8(b':');
     }
 }
 
 impl FieldSink for Members<'_> {
     fn put(&mut self, name: &str, value: &str) {
-        self.name(name);
-        put_string(self.out, value);
+        self.begin();
+        put_text(self.out, name);
+        self.out.put_slice(b"\":\"");
+        put_text(self.out, value);
+        self.out.put_u8(b'"');
     }
 
-    fn put_number(&mut self, name: &str, value: i64) {
-        self.name(name);
+    fn put_ours(&mut self, name: &'static str, value: &str) {
+        self.begin();
+        self.out.put_slice(name.as_bytes());
+        self.out.put_slice(b"\":\"");
+        put_text(self.out, value);
         self.out.put_u8(b'"');
+    }
+
+    fn put_number(&mut self, name: &'static str, value: i64) {
+        self.begin();
+        self.out.put_slice(name.as_bytes());
+        self.out.put_slice(b"\":\"");
         self.out.put_slice(Digits::of(value).as_bytes());
         self.out.put_u8(b'"');
     }

@@ -5,17 +5,22 @@ use bytes::BufMut;
 /// Writes a quoted string, escaped as RocketMQ's JSON writer does it.
 pub(crate) fn put_string(out: &mut impl BufMut, text: &str) {
     out.put_u8(b'"');
+    put_text(out, text);
+    out.put_u8(b'"');
+}
+
+/// The same without the quotes.
+pub(crate) fn put_text(out: &mut impl BufMut, text: &str) {
     let mut rest = text.as_bytes();
     loop {
         let plain = safe_length(rest);
         out.put_slice(&rest[..plain]);
         let Some(&special) = rest.get(plain) else {
-            break;
+            return;
         };
         put_escape(out, special);
         rest = &rest[plain + 1..];
     }
-    out.put_u8(b'"');
 }
 
 fn put_escape(out: &mut impl BufMut, byte: u8) {
@@ -38,67 +43,127 @@ fn put_escape(out: &mut impl BufMut, byte: u8) {
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
-/// Marks the lowest zero byte of a word by its high bit; bytes above it may be marked wrongly.
+/// Marks every zero byte of a word, and no other, by its highest bit.
+#[inline(always)]
 fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(ONES) & !word & HIGHS
+    !(((word & !HIGHS) + !HIGHS) | word | !HIGHS)
 }
 
+#[inline(always)]
 fn quotes_and_backslashes(word: u64) -> u64 {
     zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')))
 }
 
-/// Bytes before the first quote or backslash.
-#[inline]
-pub(crate) fn plain_length(text: &[u8]) -> usize {
-    length_until(text, quotes_and_backslashes, |byte| {
-        matches!(byte, b'"' | b'\\')
-    })
+/// Walks over the quotes and backslashes of a text, from the front to the back.
+///
+/// The strings of a header are short: a search that begins anew for each of them costs more
+/// than one look at all bytes, eight at a time, that notes where they end.
+pub(crate) struct Specials {
+    places: [u32; Specials::NOTED],
+    noted: usize,
+    used: usize,
+    /// Where the next word to look at begins.
+    next: usize,
 }
 
-/// Bytes before the first that must be escaped.
+impl Specials {
+    /// How many places are noted at a time, and how many may come with one word.
+    const NOTED: usize = 64;
+    const OF_A_WORD: usize = 8;
+
+    pub(crate) fn new() -> Specials {
+        Specials {
+            places: [0; Specials::NOTED],
+            noted: 0,
+            used: 0,
+            next: 0,
+        }
+    }
+
+    /// The first at or behind `from`, which may only grow. What lies before `from` may have
+    /// changed meanwhile, what lies behind it may not.
+    #[inline(always)]
+    pub(crate) fn from(&mut self, text: &[u8], from: usize) -> Option<usize> {
+        loop {
+            while self.used < self.noted {
+                let at = self.places[self.used % Specials::NOTED] as usize;
+                self.used += 1;
+                if at >= from {
+                    return Some(at);
+                }
+            }
+            if !self.look_on(text) {
+                return None;
+            }
+        }
+    }
+
+    /// Notes the next places. False when the text is at its end.
+    #[inline(never)]
+    fn look_on(&mut self, text: &[u8]) -> bool {
+        (self.used, self.noted) = (0, 0);
+        while self.noted <= Specials::NOTED - Specials::OF_A_WORD {
+            let Some(rest) = text.get(self.next..).filter(|rest| !rest.is_empty()) else {
+                return self.noted > 0;
+            };
+            let word = match rest.first_chunk() {
+                Some(word) => u64::from_le_bytes(*word),
+                None => {
+                    let mut word = [0; 8];
+                    word[..rest.len()].copy_from_slice(rest);
+                    u64::from_le_bytes(word)
+                }
+            };
+            let mut marks = quotes_and_backslashes(word);
+            while marks != 0 {
+                let at = self.next + marks.trailing_zeros() as usize / 8;
+                self.places[self.noted % Specials::NOTED] = at as u32;
+                self.noted += 1;
+                marks &= marks - 1;
+            }
+            self.next += 8;
+        }
+        true
+    }
+}
+
+/// Bytes before the first that must be escaped. Looks at eight bytes at a time.
 #[inline]
 fn safe_length(text: &[u8]) -> usize {
-    let marks = |word| {
-        quotes_and_backslashes(word) | (u64::wrapping_sub(word, ONES * 0x20) & !word & HIGHS)
-    };
-    length_until(text, marks, |byte| matches!(byte, 0..0x20 | b'"' | b'\\'))
-}
-
-/// Looks at eight bytes at a time; `marks` must be right about the lowest byte it marks.
-#[inline]
-fn length_until(text: &[u8], marks: impl Fn(u64) -> u64, stops: impl Fn(u8) -> bool) -> usize {
     let (words, rest) = text.as_chunks::<8>();
     for (at, word) in words.iter().enumerate() {
-        let found = marks(u64::from_le_bytes(*word));
+        let word = u64::from_le_bytes(*word);
+        let below_blank = u64::wrapping_sub(word, ONES * 0x20) & !word & HIGHS;
+        let found = quotes_and_backslashes(word) | below_blank;
         if found != 0 {
+            // The lowest mark is right, those above it need not be.
             return at * 8 + found.trailing_zeros() as usize / 8;
         }
     }
-    words.len() * 8 + rest.iter().take_while(|byte| !stops(**byte)).count()
+    let special = |byte: &u8| matches!(byte, 0..0x20 | b'"' | b'\\');
+    words.len() * 8 + rest.iter().position(special).unwrap_or(rest.len())
 }
 
-/// Unescapes the string whose text starts at `text[0]` and whose first escape is at `from`.
+/// Unescapes, where it lies, a string of `text` that starts at `start` and has its first escape
+/// at `read`.
 ///
-/// Returns how many bytes the plain text takes and how many the escaped one took, closing
-/// quote included. What the plain text leaves over is blanked, so the whole stays UTF-8.
-/// `None` when the quote or an escape is missing its end.
-pub(crate) fn unescape(text: &mut [u8], from: usize) -> Option<(usize, usize)> {
-    let mut read = from;
-    let mut written = from;
-    loop {
-        let plain = plain_length(&text[read..]);
-        text.copy_within(read..read + plain, written);
-        read += plain;
-        written += plain;
-        if *text.get(read)? == b'"' {
-            break;
-        }
+/// Returns where the plain text ends and where the escaped one did, closing quote included.
+/// What the plain text leaves over is blanked, so the whole stays UTF-8. `None` when the quote
+/// or an escape is missing its end.
+pub(crate) fn unescape(
+    text: &mut [u8],
+    specials: &mut Specials,
+    mut read: usize,
+) -> Option<(usize, usize)> {
+    let mut written = read;
+    while text[read] == b'\\' {
         let (character, length) = escape(&text[read + 1..])?;
         read += 1 + length;
-        let mut buffer = [0; 4];
-        let plain = character.encode_utf8(&mut buffer).as_bytes();
-        text[written..written + plain.len()].copy_from_slice(plain);
-        written += plain.len();
+        written += character.encode_utf8(&mut text[written..read]).len();
+        let next = specials.from(text, read)?;
+        text.copy_within(read..next, written);
+        written += next - read;
+        read = next;
     }
     text[written..read].fill(b' ');
     Some((written, read + 1))
@@ -136,10 +201,22 @@ fn unicode_escape(text: &[u8]) -> Option<(char, usize)> {
 }
 
 fn four_hex(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0, |number, &digit| {
-        Some(number << 4 | char::from(digit).to_digit(16)?)
-    })
+    let values = digits.first_chunk()?;
+    let [a, b, c, d] = values.map(|digit: u8| u32::from(HEX_VALUES[usize::from(digit)]));
+    (a | b | c | d < 16).then_some(a << 12 | b << 8 | c << 4 | d)
 }
+
+/// What each byte is worth as a hexadecimal digit; 255: it is none.
+const HEX_VALUES: [u8; 256] = {
+    let mut values = [255; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value] as usize] = value as u8;
+        values[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
 
 #[cfg(test)]
 mod tests {
@@ -158,8 +235,29 @@ mod tests {
             b' ', b'!', b'#', b'[', b']', 0x7f, 0x80, 0x9f, 0xa2, 0xdc, 0xff,
         ] {
             assert_eq!(safe_length(&[plain; 40]), 40, "{plain}");
-            assert_eq!(plain_length(&[plain; 40]), 40, "{plain}");
         }
-        assert_eq!(plain_length(b"\x01\x02 then \" a quote"), 8);
+    }
+
+    #[test]
+    fn every_quote_and_backslash_is_walked_over() {
+        // Also those that stand beside each other, and those in front of a byte that is one more.
+        for length in (0..40).chain(500..540) {
+            let text: Vec<u8> = (0..length)
+                .map(|at| b"\"\"#\\]\"a\xa2\xdc\\\0"[at * 7 % 11])
+                .collect();
+            let expected: Vec<usize> = (0..length)
+                .filter(|at| matches!(text[*at], b'"' | b'\\'))
+                .collect();
+            let mut specials = Specials::new();
+            let mut from = 0;
+            let mut found = Vec::new();
+            while let Some(at) = specials.from(&text, from) {
+                found.push(at);
+                from = at + 1;
+            }
+            assert_eq!(found, expected, "{text:?}");
+        }
+        let mut specials = Specials::new();
+        assert_eq!(specials.from(b"\"a\"b\"c\" \"", 3), Some(4));
     }
 }

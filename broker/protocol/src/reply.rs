@@ -38,6 +38,13 @@ impl Caller {
         !self.oneway
     }
 
+    /// Appends a reply without a body straight from a typed header, if the caller waits for one.
+    pub fn encode_success(&self, out: &mut BytesMut, fields: &impl WriteFields) {
+        if self.waits() {
+            self.encode_reply(out, ResponseCode::SUCCESS, None, fields, 0);
+        }
+    }
+
     /// Appends the head of a reply straight from a typed header; its body of `body_length` bytes follows.
     pub fn encode_reply(
         &self,
@@ -113,6 +120,13 @@ impl Reply {
             &self.ext,
             self.body.len(),
         );
+    }
+
+    /// Appends the whole frame, if the caller waits for one.
+    pub fn encode_for(&self, caller: &Caller, out: &mut BytesMut) {
+        if caller.waits() {
+            self.encode(caller, out);
+        }
     }
 
     /// Appends the whole frame.

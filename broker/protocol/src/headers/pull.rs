@@ -31,7 +31,7 @@ impl<'a> Field<'a> for PullFlags {
     fn read(text: &'a [u8]) -> Option<Self> {
         i32::read(text).map(PullFlags)
     }
-    fn write(&self, name: &str, sink: &mut impl FieldSink) {
+    fn write(&self, name: &'static str, sink: &mut impl FieldSink) {
         self.0.write(name, sink);
     }
 }
