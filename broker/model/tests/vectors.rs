@@ -96,13 +96,12 @@ fn the_body_is_shared_not_copied() {
 fn a_record_tells_its_queue_entry_and_keys_before_it_is_placed() {
     let record = Unplaced::encode(&hello(), host("127.0.0.1:10911"), Checksum::Record)
         .expect("the message fits in a record");
-    assert_eq!(record.tags_code(), 0x27a807);
     assert_eq!(record.len(), 125 + 20);
     assert_eq!(record.queue().to_string(), "T:3");
     assert_eq!(record.messages(), 1);
     let keys: Vec<String> = record.keys().map(|key| key.to_string()).collect();
     assert_eq!(keys, ["7F000001", "T#TagA"]);
-    assert_eq!(record.clone().with_tags_code(-5).tags_code(), -5);
+    assert_eq!(model::tags_code(record.properties().get("TAGS")), 0x27a807);
     let placed = record.place(QueueOffset(0), LogOffset(0), Timestamp(0));
     assert_eq!(placed.len(), 125 + 20);
     assert_eq!(placed.keys().count(), 2);

@@ -24,12 +24,11 @@ use model::record::{GroupSeal, Unplaced};
 use model::{Checksum, Message, Timestamp, Topic, system_topics};
 use parking_lot::Mutex;
 use runtime::Clock;
-use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use batch::CopyBuffer;
 pub use request::Appended;
-use request::{Outcome, OwnAnswers, Reply, Request, Written};
+use request::{Bond, Outcome, Request, Written};
 
 use crate::dispatch::TOMBSTONES;
 use crate::fence::Fence;
@@ -47,11 +46,6 @@ use crate::{Error, Flush, Settings};
 const BATCH_BYTES: u64 = 256 << 10;
 /// Bytes after which the leader's role is handed on.
 const LEADERSHIP_BYTES: u64 = 8 << 20;
-
-/// What became of the records of one request.
-type Many = SmallVec<[Appended; 1]>;
-type Answers = Vec<Result<Written, Error>>;
-type Outcomes = Vec<oneshot::Receiver<Outcome>>;
 
 /// Appends to the log. Cheap to clone.
 #[derive(Clone)]
@@ -148,9 +142,7 @@ impl Appender {
 
     pub(crate) async fn append(&self, record: Unplaced) -> Result<Appended, Error> {
         refuse_reserved(&record)?;
-        let request = Request::new([record], &self.shared.index);
-        let mut appended = self.run(request).await?;
-        Ok(appended.pop().expect("one record gives one answer"))
+        self.append_one(record, None).await
     }
 
     pub(crate) async fn append_together(
@@ -161,8 +153,42 @@ impl Appender {
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        let request = Request::new(records, &self.shared.index);
-        Ok(self.run(request).await?.into_vec())
+        let request = Request::new(records, Bond::Group, &self.shared.index);
+        self.run(request).await?.results.into_iter().collect()
+    }
+
+    /// Appends records that have nothing to do with each other. Those that arrived together
+    /// are written together.
+    pub(crate) async fn append_each(&self, records: Vec<Unplaced>) -> Vec<Result<Appended, Error>> {
+        let mut refused = Vec::new();
+        let mut admitted = Vec::with_capacity(records.len());
+        for (number, record) in records.into_iter().enumerate() {
+            match refuse_reserved(&record) {
+                Ok(()) => admitted.push(record),
+                Err(error) => refused.push((number, error)),
+            }
+        }
+        let count = admitted.len();
+        let request = Request::new(admitted, Bond::Neighbours, &self.shared.index);
+        let mut results = match self.run(request).await {
+            Ok(written) => written.results,
+            Err(error) => (0..count).map(|_| Err(error.again())).collect(),
+        };
+        for (number, error) in refused {
+            results.insert(number, Err(error));
+        }
+        results
+    }
+
+    async fn append_one(
+        &self,
+        record: Unplaced,
+        deletes: Option<Topic>,
+    ) -> Result<Appended, Error> {
+        let mut request = Request::new([record], Bond::Neighbours, &self.shared.index);
+        request.deletes = deletes;
+        let mut results = self.run(request).await?.results;
+        results.pop().expect("one record gives one result")
     }
 
     /// Writes down that all records of a topic so far no longer count.
@@ -175,9 +201,7 @@ impl Appender {
         );
         message.born = Timestamp(self.shared.clock.wall());
         let record = Unplaced::encode(&message, message.born_host, Checksum::Record)?;
-        let mut request = Request::new([record], &self.shared.index);
-        request.deletes = Some(topic);
-        self.run(request).await.map(drop)
+        self.append_one(record, Some(topic)).await.map(drop)
     }
 
     /// Resolves once every append that was under way is written or refused, given that later
@@ -189,100 +213,52 @@ impl Appender {
         }
     }
 
-    /// Appends records that have nothing to do with each other. Those that arrived together
-    /// are written together.
-    pub(crate) async fn append_each(&self, records: Vec<Unplaced>) -> Vec<Result<Appended, Error>> {
-        let mut refused = Vec::new();
-        let mut requests = Vec::with_capacity(records.len());
-        for (number, record) in records.into_iter().enumerate() {
-            match refuse_reserved(&record) {
-                Ok(()) => requests.push(Request::new([record], &self.shared.index)),
-                Err(error) => refused.push((number, error)),
-            }
-        }
-        let written = self.run_all(requests).await;
-        let one = |mut appended: Many| appended.pop().expect("one record gives one answer");
-        let mut results: Vec<_> = written.into_iter().map(|result| result.map(one)).collect();
-        for (number, error) in refused {
-            results.insert(number, Err(error));
-        }
-        results
-    }
-
-    async fn run(&self, request: Request) -> Result<Many, Error> {
-        let mut results = self.run_all(vec![request]).await;
-        results.pop().expect("one request gives one result")
-    }
-
-    async fn run_all(&self, requests: Vec<Request>) -> Vec<Result<Many, Error>> {
-        let mut results = Vec::with_capacity(requests.len());
-        match self.enter(requests) {
-            Ok(written) => {
-                for written in written {
-                    results.push(self.acknowledge(written).await);
-                }
-            }
-            Err(outcomes) => {
-                for outcome in outcomes {
-                    results.push(match outcome.await {
-                        Ok(Outcome::Done(result)) => result.map(|written| written.appended),
-                        Ok(Outcome::Lead(leadership)) => self.acknowledge(leadership.lead()).await,
-                        Err(_) => Err(Error::Closed),
-                    });
-                }
-            }
-        }
-        results
-    }
-
-    /// Waits for the flush where the sender waits for it.
-    async fn acknowledge(&self, written: Result<Written, Error>) -> Result<Many, Error> {
-        let written = written?;
-        if self.shared.settings.flush == Flush::Sync {
-            if written.waits {
-                self.shared.flusher.durable(written.end).await?;
-            } else {
+    async fn run(&self, request: Request) -> Result<Written, Error> {
+        let mut written = match self.enter(request) {
+            Ok(written) => written,
+            Err(outcome) => match outcome.await {
+                Ok(Outcome::Done(written)) => return Ok(written),
+                Ok(Outcome::Lead(leadership)) => leadership.lead(),
+                Err(_) => return Err(Error::Closed),
+            },
+        };
+        // The leader waits for the flush by itself.
+        if self.shared.settings.flush == Flush::Sync && written.end > 0 {
+            if !written.waits {
                 self.shared.flusher.when_durable(written.end, drop);
+            } else if let Err(error) = self.shared.flusher.durable(written.end).await {
+                written.fail(0, &error);
             }
         }
-        Ok(written.appended)
+        Ok(written)
     }
 
-    /// Writes the requests and what else is queued, or queues them behind the leader.
-    fn enter(&self, mut requests: Vec<Request>) -> Result<Answers, Outcomes> {
+    /// Writes the request and what else is queued, or queues it behind the leader.
+    fn enter(&self, mut request: Request) -> Result<Written, oneshot::Receiver<Outcome>> {
         let mut queue = self.shared.queue.lock();
         if !queue.led {
             queue.led = true;
             drop(queue);
-            return Ok(self.lead(requests));
+            return Ok(self.lead(request));
         }
-        let outcomes = requests.iter_mut().map(|request| {
-            let (reply, outcome) = oneshot::channel();
-            request.reply = Reply::Other(reply);
-            outcome
-        });
-        let outcomes = outcomes.collect();
-        queue.requests.extend(requests);
-        Err(outcomes)
+        let (reply, outcome) = oneshot::channel();
+        request.reply = Some(reply);
+        queue.requests.push_back(request);
+        Err(outcome)
     }
 
     /// Leads until nobody waits or enough is written; returns what became of `own`.
-    fn lead(&self, mut own: Vec<Request>) -> Answers {
-        let mut answers: OwnAnswers = Vec::with_capacity(own.len());
-        for (number, request) in own.iter_mut().enumerate() {
-            request.reply = Reply::Own(number);
-            answers.push(None);
-        }
+    fn lead(&self, own: Request) -> Written {
         let watch = LeaderWatch {
             shared: &self.shared,
         };
         let mut tail = self.shared.tail.lock();
-        let mut requests = own;
+        let mut requests = vec![own];
+        let mut written = None;
         let mut led = 0;
         loop {
-            led += self
-                .shared
-                .write(&mut tail, requests.drain(..), &mut answers);
+            let batch = requests.drain(..);
+            led += self.shared.write(&mut tail, batch, &mut written);
             let mut queue = self.shared.queue.lock();
             if queue.requests.is_empty() {
                 queue.led = false;
@@ -305,18 +281,17 @@ impl Appender {
             }
         }
         drop(watch);
-        let answered = |answer: Option<_>| answer.expect("every request of a batch is answered");
-        answers.into_iter().map(answered).collect()
+        written.expect("every request of a batch is answered")
     }
 
     fn hand_over(&self, next: Option<Request>) {
         let Some(mut request) = next else { return };
-        let reply = std::mem::replace(&mut request.reply, Reply::Own(0));
+        let reply = request.reply.take();
         let leadership = Leadership {
             appender: self.clone(),
             request: Some(Box::new(request)),
         };
-        if let Reply::Other(reply) = reply {
+        if let Some(reply) = reply {
             // If the sender has gone, dropping the role hands it on.
             let _ = reply.send(Outcome::Lead(leadership));
         }
@@ -324,10 +299,9 @@ impl Appender {
 }
 
 impl Leadership {
-    fn lead(mut self) -> Result<Written, Error> {
+    fn lead(mut self) -> Written {
         let request = self.request.take().expect("a role is taken up once");
-        let mut answers = self.appender.lead(vec![*request]);
-        answers.pop().expect("one request gives one answer")
+        self.appender.lead(*request)
     }
 }
 
@@ -335,7 +309,7 @@ impl Drop for Leadership {
     fn drop(&mut self) {
         if let Some(request) = self.request.take() {
             // Nobody asks for the outcome any more.
-            let _ = self.appender.lead(vec![*request]);
+            let _ = self.appender.lead(*request);
         }
     }
 }

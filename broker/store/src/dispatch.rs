@@ -1,11 +1,12 @@
 //! What the indexes learn from a record, whether it was just written or is read again.
 
 use model::properties::{
-    DELAY, INNER_MULTI_DISPATCH, INNER_MULTI_QUEUE_OFFSET, INNER_NUMBER, TAGS,
+    DELAY, INNER_MULTI_DISPATCH, INNER_MULTI_QUEUE_OFFSET, INNER_NUMBER, KEYS, TAGS, UNIQUE_KEY,
+    WAIT,
 };
 use model::record::{RecordView, Unplaced};
 use model::{
-    IndexKey, PropertiesView, QueueId, SysFlag, Topic, TransactionState, index_keys, system_topics,
+    PropertiesView, QueueId, SysFlag, Topic, TransactionState, index_keys_of, system_topics,
     tags_code,
 };
 use smallvec::SmallVec;
@@ -30,6 +31,8 @@ pub(crate) struct Dispatch {
     /// Further queues that show the same record.
     pub lite: Vec<QueueId>,
     pub keys: KeyHashes,
+    /// Whether its sender waits for the flush.
+    pub waits: bool,
 }
 
 /// What the entry tells filters.
@@ -51,11 +54,7 @@ impl Tags {
 
 impl Dispatch {
     pub(crate) fn of_new(record: &Unplaced) -> Self {
-        let mut dispatch = Self::of(record.queue(), record.sys_flag(), record.properties());
-        if let Tags::Code(code) = &mut dispatch.tags {
-            *code = record.tags_code();
-        }
-        dispatch
+        Self::of(record.queue(), record.sys_flag(), record.properties())
     }
 
     /// What a stored record of this topic gets.
@@ -65,28 +64,37 @@ impl Dispatch {
     }
 
     fn of(queue: &QueueId, sys_flag: SysFlag, properties: PropertiesView<'_>) -> Self {
+        let names = [
+            UNIQUE_KEY,
+            KEYS,
+            TAGS,
+            DELAY,
+            INNER_MULTI_DISPATCH,
+            INNER_NUMBER,
+            WAIT,
+        ];
+        let [unique, keys, tag, level, lite, number, wait] = properties.get_all(names);
         let transaction = sys_flag.transaction();
         let hidden = matches!(
             transaction,
             TransactionState::Prepared | TransactionState::RolledBack
         );
-        let keys = if transaction == TransactionState::RolledBack {
-            KeyHashes::new()
-        } else {
-            index_keys(properties)
-                .map(|key: IndexKey<'_>| key.hash_in(&queue.topic))
-                .collect()
+        let keys = match transaction {
+            TransactionState::RolledBack => KeyHashes::new(),
+            _ => index_keys_of(unique, keys, tag)
+                .map(|key| key.hash_in(&queue.topic))
+                .collect(),
         };
         Self {
-            count: messages(sys_flag, properties),
-            tags: tags(&queue.topic, properties),
-            lite: if hidden {
-                Vec::new()
-            } else {
-                lite_queues(queue, properties)
+            count: messages(sys_flag, number),
+            tags: tags(&queue.topic, level, tag),
+            lite: match lite {
+                Some(names) if !hidden => lite_queues(queue, names),
+                _ => Vec::new(),
             },
             queue: (!hidden).then(|| queue.clone()),
             keys,
+            waits: wait != Some("false"),
         }
     }
 }
@@ -106,33 +114,28 @@ pub(crate) fn lite_offsets_text(offsets: &[u64]) -> String {
     offsets.join(&SEPARATOR.to_string())
 }
 
-fn messages(sys_flag: SysFlag, properties: PropertiesView<'_>) -> u32 {
+fn messages(sys_flag: SysFlag, number: Option<&str>) -> u32 {
     if !sys_flag.is_inner_batch() {
         return 1;
     }
-    let number = properties
-        .get(INNER_NUMBER)
-        .and_then(|number| number.parse().ok());
     number
+        .and_then(|number| number.parse().ok())
         .filter(|number| (1..=i32::MAX as u32).contains(number))
         .unwrap_or(1)
 }
 
-fn tags(topic: &Topic, properties: PropertiesView<'_>) -> Tags {
+fn tags(topic: &Topic, level: Option<&str>, tag: Option<&str>) -> Tags {
     if topic.as_str() == system_topics::SCHEDULE {
-        let level = properties.get(DELAY).and_then(|level| level.parse().ok());
+        let level = level.and_then(|level| level.parse().ok());
         if let Some(level) = level.filter(|level| *level > 0) {
             return Tags::Level(level);
         }
     }
-    Tags::Code(tags_code(properties.get(TAGS)))
+    Tags::Code(tags_code(tag))
 }
 
 /// Copies of a record in topics of the broker's own keep its properties, but not its queues.
-fn lite_queues(queue: &QueueId, properties: PropertiesView<'_>) -> Vec<QueueId> {
-    let Some(names) = properties.get(INNER_MULTI_DISPATCH) else {
-        return Vec::new();
-    };
+fn lite_queues(queue: &QueueId, names: &str) -> Vec<QueueId> {
     if queue.topic.is_retry() || queue.topic.is_system() {
         return Vec::new();
     }

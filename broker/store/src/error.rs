@@ -73,6 +73,8 @@ impl Error {
                 available: *available,
                 total: *total,
             },
+            Self::ReadOnly { why } => Self::ReadOnly { why: why.clone() },
+            Self::Closed => Self::Closed,
             other => Self::ReadOnly {
                 why: other.to_string(),
             },

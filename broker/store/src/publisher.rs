@@ -29,19 +29,16 @@ pub(crate) struct Publisher {
     keys: Arc<KeyIndex>,
     arrivals: ArcSwapOption<Box<dyn Arrivals>>,
     /// Written records that nobody may see yet, oldest first.
-    staged: Mutex<VecDeque<Staged>>,
+    staged: Mutex<VecDeque<StagedRecord>>,
     /// Held while entries become readable, so that they do so in order.
     publishing: Mutex<()>,
 }
 
-/// Records that become visible together.
-pub(crate) struct Staged {
-    /// Where the last of them ends in the log.
-    pub end: u64,
-    pub records: SmallVec<[StagedRecord; 1]>,
-}
-
+/// A record that is written.
 pub(crate) struct StagedRecord {
+    /// The log must be visible up to here before the record may be seen: its own end, or that
+    /// of the group it belongs to.
+    pub end: u64,
     pub entries: SmallVec<[(Arc<Head>, Arrival); 1]>,
     pub keys: KeyHashes,
     pub at: u64,
@@ -64,7 +61,7 @@ impl Publisher {
     }
 
     /// Takes records that were written. They are in the order of the log.
-    pub(crate) fn stage(&self, records: impl IntoIterator<Item = Staged>) {
+    pub(crate) fn stage(&self, records: Vec<StagedRecord>) {
         self.staged.lock().extend(records);
     }
 
@@ -72,7 +69,7 @@ impl Publisher {
     pub(crate) fn advance(&self) {
         let _publishing = self.publishing.lock();
         let bound = self.mark.bound();
-        let ready: Vec<Staged> = {
+        let ready: Vec<StagedRecord> = {
             let mut staged = self.staged.lock();
             let count = staged.partition_point(|staged| staged.end <= bound);
             staged.drain(..count).collect()
@@ -80,19 +77,20 @@ impl Publisher {
         let Some(end) = ready.last().map(|staged| staged.end) else {
             return;
         };
-        let records = || ready.iter().flat_map(|staged| &staged.records);
-        for record in records() {
+        for record in &ready {
             for (head, arrival) in &record.entries {
                 self.index.put(head, arrival);
             }
         }
-        self.keys
-            .add(records().flat_map(|record| record.keys.iter().map(|hash| (*hash, record.at))));
+        self.keys.add(ready.iter().flat_map(|record| {
+            let at = record.at;
+            record.keys.iter().map(move |hash| (*hash, at))
+        }));
         self.mark.show(end);
         if let Some(arrivals) = &*self.arrivals.load() {
             tell(
                 arrivals.as_ref().as_ref(),
-                records().flat_map(|record| &record.entries),
+                ready.iter().flat_map(|record| &record.entries),
             );
         }
     }

@@ -10,23 +10,23 @@ use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use crc32fast::Hasher;
+use memchr::memmem;
 
 use super::checksum::{Rest, TAIL_BYTES, tail_property};
 use super::layout::{
     CRC_MASK, LOG_OFFSET_AT, LONGEST_TOPIC, QUEUE_OFFSET_AT, Version, head_bytes, stored_at,
 };
 use super::{Checksum, RecordError};
-use crate::properties::{CRC, INNER_NUMBER, PropertiesView, TAGS, TEXT_LIMIT, VALUE_END};
+use crate::properties::{CRC, INNER_NUMBER, PropertiesView, TEXT_LIMIT, VALUE_END};
 use crate::{
     IndexKey, LogOffset, Message, Properties, QueueId, QueueOffset, StoredMessage, SysFlag,
-    Timestamp, index_keys, tags_code,
+    Timestamp, index_keys,
 };
 
 /// A record that is complete but for its place in queue and log and its store time.
 #[derive(Clone, Debug)]
 pub struct Unplaced {
     queue: QueueId,
-    tags_code: i64,
     parts: Parts,
     stored_at: usize,
     rest: Rest,
@@ -115,7 +115,6 @@ impl Unplaced {
 
         Ok(Self {
             queue: message.queue_id(),
-            tags_code: tags_code(message.properties.get(TAGS)),
             parts: Parts {
                 head_and_tail: buffer,
                 head,
@@ -140,18 +139,6 @@ impl Unplaced {
 
     pub fn queue(&self) -> &QueueId {
         &self.queue
-    }
-
-    /// What the queue entry tells filters.
-    pub fn tags_code(&self) -> i64 {
-        self.tags_code
-    }
-
-    /// Replaces the tags code: waiting messages keep their due time in it.
-    #[must_use]
-    pub fn with_tags_code(mut self, tags_code: i64) -> Self {
-        self.tags_code = tags_code;
-        self
     }
 
     pub fn properties(&self) -> PropertiesView<'_> {
@@ -282,7 +269,8 @@ impl Parts {
 /// The properties without the checksum of another record. Clients that send on what they
 /// received send it along, and as the last property it would be taken for this record's.
 fn own_properties(properties: &Properties) -> Cow<'_, Properties> {
-    if !properties.contains(CRC) {
+    // Hardly ever there, and found faster than by looking at every name.
+    if memmem::find(properties.as_text().as_bytes(), CRC.as_bytes()).is_none() {
         return Cow::Borrowed(properties);
     }
     let mut own = properties.clone();

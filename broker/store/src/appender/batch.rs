@@ -1,17 +1,16 @@
 //! Records on their way to the disk: placed, gathered, written with one call.
 
 use std::io::{self, IoSlice};
-use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use model::record::Placed;
 use runtime::File;
-use smallvec::SmallVec;
+use tokio::sync::oneshot;
 
-use super::request::{Appended, Reply};
+use super::request::{Appended, Outcome, Request, Written};
+use crate::Error;
 use crate::hot_ring::HotRing;
-use crate::publisher::Staged;
-use crate::queue_index::Head;
+use crate::publisher::StagedRecord;
 
 /// Records up to this size are copied into the hot ring's buffers on their way. A larger body
 /// is written from where the network put it.
@@ -23,10 +22,9 @@ pub(super) struct Batch {
     pieces: Vec<Piece>,
     /// Bytes of all records.
     pub bytes: u64,
-    pub staged: Vec<Staged>,
-    pub answers: Vec<Answer>,
-    /// Queues and what they gave out before, in the order in which they did.
-    pub taken: Vec<(Arc<Head>, u64)>,
+    pub staged: Vec<StagedRecord>,
+    /// The last one may be open: more of its records are to come.
+    answers: Vec<Answer>,
 }
 
 enum Piece {
@@ -34,12 +32,45 @@ enum Piece {
     Whole(Placed),
 }
 
-/// Who is to be told.
+/// Who is to be told, and what.
 pub(super) struct Answer {
-    pub appended: SmallVec<[Appended; 1]>,
-    pub end: u64,
-    pub waits: bool,
-    pub reply: Reply,
+    pub written: Written,
+    /// `None`: the leader itself.
+    pub reply: Option<oneshot::Sender<Outcome>>,
+    /// Results that no write can change any more.
+    settled: usize,
+    /// Where the last placed record ends.
+    placed: u64,
+    open: bool,
+}
+
+impl Answer {
+    /// An answer to a request of `records` records, none of which has a result yet.
+    pub(super) fn to(request: &mut Request, records: usize) -> Self {
+        Self {
+            written: Written {
+                results: Vec::with_capacity(records),
+                end: 0,
+                waits: request.waits,
+            },
+            reply: request.reply.take(),
+            settled: 0,
+            placed: 0,
+            open: true,
+        }
+    }
+
+    /// What was placed is written, or it is not.
+    fn settle(&mut self, written: Result<&(), &Error>) {
+        match written {
+            Ok(()) => self.written.end = self.placed,
+            Err(error) => {
+                self.written.fail(self.settled, error);
+                self.placed = self.written.end;
+            }
+        }
+        self.settled = self.written.results.len();
+    }
 }
 
 /// The buffer that small records are copied to.
@@ -53,6 +84,42 @@ pub(super) struct CopyBuffer {
 impl Batch {
     pub(super) fn is_empty(&self) -> bool {
         self.bytes == 0
+    }
+
+    /// The results that follow belong to this answer.
+    pub(super) fn open(&mut self, answer: Answer) {
+        self.answers.push(answer);
+    }
+
+    pub(super) fn answer(&mut self, added: Result<Appended, Error>) {
+        let answer = self.answers.last_mut().expect("an answer is open");
+        if let Ok(appended) = &added {
+            answer.placed = appended.log_offset.0 + u64::from(appended.size);
+        }
+        answer.written.results.push(added);
+    }
+
+    pub(super) fn answer_group(&mut self, added: Result<Vec<Appended>, Error>) {
+        match added {
+            Ok(all) => all.into_iter().for_each(|one| self.answer(Ok(one))),
+            Err(error) => self.answer(Err(error)),
+        }
+    }
+
+    /// No result is missing any more.
+    pub(super) fn close(&mut self) {
+        self.answers.last_mut().expect("an answer is open").open = false;
+    }
+
+    /// Empties the batch after it was written or not. Returns the answers that are complete.
+    pub(super) fn settle(&mut self, written: Result<&(), &Error>) -> Vec<Answer> {
+        let mut batch = std::mem::take(self);
+        for answer in &mut batch.answers {
+            answer.settle(written);
+        }
+        self.answers
+            .extend(batch.answers.pop_if(|answer| answer.open));
+        batch.answers
     }
 
     pub(super) fn add(&mut self, record: Placed, buffer: &mut CopyBuffer, ring: &HotRing) {
@@ -115,8 +182,9 @@ impl Batch {
 
     /// Gives all offsets back that were taken for records that were not written.
     pub(super) fn undo(&mut self) {
-        for (head, next) in self.taken.drain(..).rev() {
-            head.give_back(next);
+        let entries = self.staged.iter().flat_map(|staged| &staged.entries);
+        for (head, arrival) in entries.rev() {
+            head.give_back(arrival.queue_offset);
         }
     }
 }

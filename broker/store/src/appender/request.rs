@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::Leadership;
 use crate::Error;
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Dispatch, KeyHashes, Tags};
 use crate::queue_index::{Head, QueueIndex};
 
 /// Where a record went.
@@ -25,73 +25,86 @@ pub struct Appended {
     pub size: u32,
 }
 
-/// Records that go to the log together.
+/// Records that one sender appends at once.
 pub(super) struct Request {
-    pub members: SmallVec<[Member; 1]>,
-    /// A topic that is deleted by this record.
+    pub members: Vec<Member>,
+    pub bond: Bond,
+    /// A topic that is deleted by the record.
     pub deletes: Option<Topic>,
     /// Whether the sender waits for the flush.
     pub waits: bool,
-    pub reply: Reply,
+    /// `None`: the sender is the leader.
+    pub reply: Option<oneshot::Sender<Outcome>>,
 }
 
-/// Where the outcome goes.
-pub(super) enum Reply {
-    /// The sender is the leader, and this is its so manieth request.
-    Own(usize),
-    Other(oneshot::Sender<Outcome>),
+/// What the records of a request have to do with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bond {
+    /// Nothing: each is written or refused by itself.
+    Neighbours,
+    /// All of them are written, or none.
+    Group,
 }
 
-/// Outcomes of the leader's own requests, by their numbers.
-pub(super) type OwnAnswers = Vec<Option<Result<Written, Error>>>;
-
-impl Reply {
-    pub(super) fn give(self, result: Result<Written, Error>, own: &mut OwnAnswers) {
-        match self {
-            // Whoever asked may have gone.
-            Self::Other(reply) => drop(reply.send(Outcome::Done(result))),
-            Self::Own(number) => own[number] = Some(result),
-        }
-    }
-}
-
+/// A record with all that is looked up without the leader.
 pub(super) struct Member {
     pub record: Unplaced,
-    pub dispatch: Dispatch,
+    pub tags: Tags,
+    /// Offsets it takes in its own queue.
+    pub count: u32,
+    pub keys: KeyHashes,
+    /// Its own queue; `None` if no queue shows it.
     pub head: Option<Arc<Head>>,
-    pub lite: SmallVec<[Arc<Head>; 1]>,
+    pub lite: Vec<Arc<Head>>,
 }
 
 /// What a sender that is not the leader hears.
 pub(super) enum Outcome {
-    Done(Result<Written, Error>),
+    Done(Written),
     /// Nobody leads any more: the sender goes on with its own request.
     Lead(Leadership),
 }
 
-/// Records that are in the kernel.
+/// What became of a request.
+#[derive(Default)]
 pub(super) struct Written {
-    pub appended: SmallVec<[Appended; 1]>,
-    /// Where the last of them ends.
+    /// One for each record, in their order; one in all for a group that was refused.
+    pub results: Vec<Result<Appended, Error>>,
+    /// Where the last record ends that was written; 0 if none was.
     pub end: u64,
     pub waits: bool,
 }
 
+impl Written {
+    /// The results from `first` on were promised too early.
+    pub(super) fn fail(&mut self, first: usize, error: &Error) {
+        for result in &mut self.results[first..] {
+            if result.is_ok() {
+                *result = Err(error.again());
+            }
+        }
+    }
+}
+
 impl Request {
     /// Looks up everything that does not need the leader.
-    pub(super) fn new(records: impl IntoIterator<Item = Unplaced>, index: &QueueIndex) -> Self {
-        let members: SmallVec<[Member; 1]> = records
-            .into_iter()
-            .map(|record| Member::new(record, index))
-            .collect();
-        let waits = members
-            .iter()
-            .any(|member| member.record.properties().get(model::properties::WAIT) != Some("false"));
+    pub(super) fn new(
+        records: impl IntoIterator<Item = Unplaced>,
+        bond: Bond,
+        index: &QueueIndex,
+    ) -> Self {
+        let mut waits = false;
+        let member = |record| {
+            let dispatch = Dispatch::of_new(&record);
+            waits |= dispatch.waits;
+            Member::new(record, dispatch, index)
+        };
         Self {
-            members,
+            members: records.into_iter().map(member).collect(),
+            bond,
             deletes: None,
             waits,
-            reply: Reply::Own(0),
+            reply: None,
         }
     }
 
@@ -105,37 +118,30 @@ impl Request {
 }
 
 impl Member {
-    fn new(record: Unplaced, index: &QueueIndex) -> Self {
-        let dispatch = Dispatch::of_new(&record);
-        let mut member = Self {
+    fn new(record: Unplaced, dispatch: Dispatch, index: &QueueIndex) -> Self {
+        let head = |queue: &QueueId| index.get_or_insert(queue);
+        Self {
             record,
-            dispatch,
-            head: None,
-            lite: SmallVec::new(),
-        };
-        member.find_heads(index);
-        member
-    }
-
-    /// Looks its queues up again if one of them was deleted meanwhile.
-    pub(super) fn refresh(&mut self, index: &QueueIndex) {
-        let heads = self.head.iter().chain(&self.lite);
-        if heads.into_iter().any(|head| head.is_dead()) {
-            self.find_heads(index);
+            tags: dispatch.tags,
+            count: dispatch.count,
+            keys: dispatch.keys,
+            head: dispatch.queue.as_ref().map(head),
+            lite: dispatch.lite.iter().map(head).collect(),
         }
     }
 
-    fn find_heads(&mut self, index: &QueueIndex) {
-        self.head = self
-            .dispatch
-            .queue
-            .as_ref()
-            .map(|queue| index.get_or_insert(queue));
-        self.lite = self
-            .dispatch
-            .lite
-            .iter()
-            .map(|queue| index.get_or_insert(queue))
-            .collect();
+    /// Looks those of its queues up again that were deleted meanwhile.
+    pub(super) fn refresh(&mut self, index: &QueueIndex) {
+        for head in self.head.iter_mut().chain(&mut self.lite) {
+            if head.is_dead() {
+                *head = index.get_or_insert(&head.id);
+            }
+        }
+    }
+
+    /// The queues that show the record, its own first.
+    pub(super) fn heads(&mut self) -> SmallVec<[Arc<Head>; 1]> {
+        let lite = std::mem::take(&mut self.lite);
+        self.head.take().into_iter().chain(lite).collect()
     }
 }

@@ -3,41 +3,76 @@
 use std::sync::Arc;
 
 use model::properties::{INNER_BASE, INNER_MULTI_QUEUE_OFFSET};
-use model::record::{Unplaced, decode, write_blank};
+use model::record::{Placed, Unplaced, decode, write_blank};
 use model::{LogOffset, QueueId, QueueOffset, Timestamp, Topic, system_topics};
 use smallvec::SmallVec;
 
 use super::batch::{Answer, Batch};
-use super::request::{Appended, Member, OwnAnswers, Reply, Request, Written};
+use super::request::{Appended, Bond, Member, Outcome, Request, Written};
 use super::{BATCH_BYTES, Shared, Tail};
 use crate::dispatch::{KeyHashes, Tags, lite_offsets_text};
-use crate::publisher::{Staged, StagedRecord};
-use crate::queue_index::{Arrival, Head, Unit};
+use crate::publisher::StagedRecord;
+use crate::queue_index::{Arrival, Head, QueueIndex, Unit};
 use crate::{Error, Flush};
 
 /// Bytes a segment must have left behind its last record for the blank that ends it.
 pub(super) const BLANK: u64 = 8;
 
-/// Queues and what they gave out before, in the order in which they did.
-type Taken = SmallVec<[(Arc<Head>, u64); 2]>;
+/// Queues that show a record, its own first unless no queue shows it, with its offsets there.
+type Entries = SmallVec<[(Arc<Head>, u64); 1]>;
 
-/// A request whose records have their offsets, but not yet their place in the log.
-struct Reserved {
-    members: SmallVec<[Slot; 1]>,
-    /// The queue of group records and the offset there, if the members are a group.
-    group: Option<(Arc<Head>, u64)>,
-    bytes: u64,
-    taken: Taken,
-}
-
+/// A record that has its offsets, but not yet its place in the log.
 struct Slot {
     record: Unplaced,
     tags: Tags,
     keys: KeyHashes,
     count: u32,
-    /// The record's own queue first, unless no queue shows it; then its lite queues.
-    entries: SmallVec<[(Arc<Head>, u64); 1]>,
+    entries: Entries,
+    /// The first entry is that of the record's own queue.
     shown: bool,
+}
+
+impl Slot {
+    /// Takes the record's offsets.
+    fn take(mut member: Member, index: &QueueIndex) -> Result<Slot, Error> {
+        member.refresh(index);
+        let shown = member.head.is_some();
+        let mut entries = Entries::new();
+        for head in member.heads() {
+            let own = shown && entries.is_empty();
+            let offset = head.take(if own { member.count } else { 1 });
+            entries.push((head, offset));
+        }
+        let (base, lite) = match shown {
+            true => (entries.first().map(|own| own.1), &entries[1..]),
+            false => (None, &entries[..]),
+        };
+        let base = base.filter(|_| member.record.sys_flag().is_inner_batch());
+        let mut record = member.record;
+        if base.is_some() || !lite.is_empty() {
+            let lite: Vec<u64> = lite.iter().map(|entry| entry.1).collect();
+            record = with_offsets(record, base, &lite).inspect_err(|_| give_back(&entries))?;
+        }
+        Ok(Slot {
+            record,
+            tags: member.tags,
+            keys: member.keys,
+            count: member.count,
+            entries,
+            shown,
+        })
+    }
+
+    fn bytes(&self) -> u64 {
+        self.record.len() as u64
+    }
+}
+
+/// Offsets of records that are not written are given out again.
+fn give_back(entries: &[(Arc<Head>, u64)]) {
+    for (head, offset) in entries.iter().rev() {
+        head.give_back(*offset);
+    }
 }
 
 impl Shared {
@@ -46,31 +81,31 @@ impl Shared {
         &self,
         tail: &mut Tail,
         requests: impl Iterator<Item = Request>,
-        own: &mut OwnAnswers,
+        own: &mut Option<Written>,
     ) -> u64 {
         let before = tail.position;
         let mut batch = Batch::default();
         for mut request in requests {
-            let reply = std::mem::replace(&mut request.reply, Reply::Own(0));
-            let (waits, deletes) = (request.waits, request.deletes.take());
-            let placed = self
-                .fit(tail, &mut batch, request, own)
-                .and_then(|reserved| self.place(tail, &mut batch, reserved));
-            let deletes = match placed {
-                Ok((appended, end)) => {
-                    batch.answers.push(Answer {
-                        appended,
-                        end,
-                        waits,
-                        reply,
-                    });
-                    deletes
+            let members = std::mem::take(&mut request.members);
+            batch.open(Answer::to(&mut request, members.len()));
+            let mut placed = true;
+            if request.bond == Bond::Group && members.len() > 1 {
+                let added = self.add_group(tail, &mut batch, members, own);
+                placed = added.is_ok();
+                batch.answer_group(added);
+            } else {
+                for member in members {
+                    let added = self.add(tail, &mut batch, member, own);
+                    placed &= added.is_ok();
+                    batch.answer(added);
+                    if batch.bytes >= BATCH_BYTES {
+                        // Whoever waits has its answer already.
+                        let _ = self.commit(tail, &mut batch, own);
+                    }
                 }
-                Err(error) => {
-                    reply.give(Err(error), own);
-                    None
-                }
-            };
+            }
+            batch.close();
+            let deletes = request.deletes.filter(|_| placed);
             if batch.bytes >= BATCH_BYTES || deletes.is_some() {
                 let written = self.commit(tail, &mut batch, own).is_ok();
                 if let Some(topic) = deletes.filter(|_| written) {
@@ -79,7 +114,6 @@ impl Shared {
                 }
             }
         }
-        // Whoever waits has its answer already.
         let _ = self.commit(tail, &mut batch, own);
         if tail.position - tail.segment.start > tail.segment.len / 4 {
             self.segments.prepare_after(&tail.segment);
@@ -87,145 +121,172 @@ impl Shared {
         tail.position - before
     }
 
-    /// Gives a request its offsets and sees to it that the segment has room.
-    fn fit(
+    /// Puts a record into the batch, right behind what is there.
+    fn add(
         &self,
         tail: &mut Tail,
         batch: &mut Batch,
-        request: Request,
-        own: &mut OwnAnswers,
-    ) -> Result<Reserved, Error> {
-        self.health.check(request.bytes())?;
-        let reserved = self.reserve(request)?;
-        let needed = reserved.bytes + BLANK;
-        if tail.position + batch.bytes + needed <= tail.segment.end() {
-            return Ok(reserved);
-        }
-        let limit = self.settings.segment_bytes;
-        let rolled = if needed > limit {
-            Err(Error::TooLarge {
-                size: reserved.bytes,
-                limit: limit - BLANK,
-            })
-        } else {
-            self.commit(tail, batch, own).and_then(|()| self.roll(tail))
-        };
-        match rolled {
-            Ok(()) => Ok(reserved),
-            Err(error) => {
-                give_back(reserved.taken);
-                Err(error)
-            }
-        }
+        member: Member,
+        own: &mut Option<Written>,
+    ) -> Result<Appended, Error> {
+        let slot = Slot::take(member, &self.index)?;
+        self.make_room(tail, batch, slot.bytes(), own)
+            .inspect_err(|_| give_back(&slot.entries))?;
+        let at = tail.position + batch.bytes;
+        let (stored, end) = (self.store_time(tail, batch), at + slot.bytes());
+        let (record, appended, staged) = self.place(slot, at, stored, end)?;
+        batch.staged.push(staged);
+        batch.add(record, &mut tail.buffer, &self.ring);
+        Ok(appended)
     }
 
-    fn reserve(&self, request: Request) -> Result<Reserved, Error> {
-        let mut reserved = Reserved {
-            members: SmallVec::with_capacity(request.members.len()),
-            group: None,
-            bytes: 0,
-            taken: Taken::new(),
-        };
-        if request.members.len() > 1 {
-            let topic = Topic::parse(system_topics::GROUP).expect("our own name keeps the rule");
-            let head = self.index.get_or_insert(&QueueId::new(topic, 0));
-            let offset = take(&head, 1, &mut reserved.taken);
-            reserved.group = Some((head, offset));
-            reserved.bytes += self.seal.len() as u64;
-        }
-        for mut member in request.members {
-            member.refresh(&self.index);
-            match slot(member, &mut reserved.taken) {
-                Ok(slot) => {
-                    reserved.bytes += slot.record.len() as u64;
-                    reserved.members.push(slot);
-                }
-                Err(error) => {
-                    give_back(reserved.taken);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(reserved)
-    }
-
-    /// Puts the records into the batch, right behind what is there. Returns where they went and
-    /// where the last of them ends.
-    fn place(
+    /// As [`add`](Self::add) for records that are seen and survive together or not at all:
+    /// behind a record that seals them.
+    fn add_group(
         &self,
         tail: &mut Tail,
         batch: &mut Batch,
-        reserved: Reserved,
-    ) -> Result<(SmallVec<[Appended; 1]>, u64), Error> {
-        tail.last_stored = tail.last_stored.max(self.clock.wall());
-        let stored = tail.last_stored;
+        members: Vec<Member>,
+        own: &mut Option<Written>,
+    ) -> Result<Vec<Appended>, Error> {
+        let topic = Topic::parse(system_topics::GROUP).expect("our own name keeps the rule");
+        let head = self.index.get_or_insert(&QueueId::new(topic, 0));
+        let group_offset = head.take(1);
+        let mut taken = vec![(head.clone(), group_offset)];
+        let mut slots = Vec::with_capacity(members.len());
+        let mut bytes = self.seal.len() as u64;
+        for member in members {
+            let slot = Slot::take(member, &self.index).inspect_err(|_| give_back(&taken))?;
+            taken.extend(slot.entries.iter().cloned());
+            bytes += slot.bytes();
+            slots.push(slot);
+        }
+        self.make_room(tail, batch, bytes, own)
+            .inspect_err(|_| give_back(&taken))?;
+
         let start = tail.position + batch.bytes;
-        let mut at = start;
-        if reserved.group.is_some() {
-            at += self.seal.len() as u64;
+        let (stored, end) = (self.store_time(tail, batch), start + bytes);
+        let mut at = start + self.seal.len() as u64;
+        let mut records = Vec::with_capacity(slots.len());
+        let mut appended = Vec::with_capacity(slots.len());
+        let mut staged = Vec::with_capacity(slots.len());
+        for slot in slots {
+            let bytes = slot.bytes();
+            let placed = self.place(slot, at, stored, end);
+            let placed = placed.inspect_err(|_| give_back(&taken))?;
+            records.push(placed.0);
+            appended.push(placed.1);
+            staged.push(placed.2);
+            at += bytes;
         }
-        let mut appended = SmallVec::with_capacity(reserved.members.len());
-        let mut records = SmallVec::new();
-        let mut placed = SmallVec::<[_; 1]>::with_capacity(reserved.members.len());
-        for slot in reserved.members {
-            let size = slot.record.len() as u32;
-            let queue_offset = slot
-                .entries
-                .first()
-                .filter(|_| slot.shown)
-                .map_or(0, |entry| entry.1);
-            appended.push(Appended {
-                queue: slot.record.queue().clone(),
-                queue_offset: QueueOffset(queue_offset),
-                log_offset: LogOffset(at),
-                stored: Timestamp(stored),
-                size,
-            });
-            let unit = Unit {
-                log_offset: at,
-                tags_code: slot.tags.code(&self.settings, stored),
-                size,
-                count: slot.count,
-            };
-            records.push(staged(
-                at,
-                unit,
-                stored,
-                slot.entries,
-                slot.shown,
-                slot.keys,
-            ));
-            let place = (QueueOffset(queue_offset), LogOffset(at), Timestamp(stored));
-            let record = slot.record.place(place.0, place.1, place.2);
-            if let Err(error) = self.guard.admit(&record, at) {
-                give_back(reserved.taken);
-                return Err(error.into());
-            }
-            placed.push(record);
-            at += u64::from(size);
-        }
-        if let Some((head, offset)) = reserved.group {
-            let place = (QueueOffset(offset), LogOffset(start), Timestamp(stored));
-            let seal = self.seal.seal(&placed, place.0, place.1, place.2);
-            let unit = Unit {
+        let place = (
+            QueueOffset(group_offset),
+            LogOffset(start),
+            Timestamp(stored),
+        );
+        let seal = self.seal.seal(&records, place.0, place.1, place.2);
+        let arrival = Arrival {
+            queue_offset: group_offset,
+            unit: Unit {
                 log_offset: start,
                 tags_code: 0,
                 size: seal.len() as u32,
                 count: 1,
-            };
-            let entries = SmallVec::from_iter([(head, offset)]);
-            records.insert(
-                0,
-                staged(start, unit, stored, entries, true, KeyHashes::new()),
-            );
-            batch.add(seal, &mut tail.buffer, &self.ring);
-        }
-        for record in placed {
+            },
+            stored,
+        };
+        batch.staged.push(StagedRecord {
+            end,
+            entries: SmallVec::from_iter([(head, arrival)]),
+            keys: KeyHashes::new(),
+            at: start,
+        });
+        batch.staged.extend(staged);
+        for record in std::iter::once(seal).chain(records) {
             batch.add(record, &mut tail.buffer, &self.ring);
         }
-        batch.taken.extend(reserved.taken);
-        batch.staged.push(Staged { end: at, records });
-        Ok((appended, at))
+        Ok(appended)
+    }
+
+    /// Sees to it that the segment has room for `bytes` behind the batch.
+    fn make_room(
+        &self,
+        tail: &mut Tail,
+        batch: &mut Batch,
+        bytes: u64,
+        own: &mut Option<Written>,
+    ) -> Result<(), Error> {
+        self.health.check(bytes)?;
+        let needed = bytes + BLANK;
+        if tail.position + batch.bytes + needed <= tail.segment.end() {
+            return Ok(());
+        }
+        let limit = self.settings.segment_bytes;
+        if needed > limit {
+            return Err(Error::TooLarge {
+                size: bytes,
+                limit: limit - BLANK,
+            });
+        }
+        self.commit(tail, batch, own)?;
+        self.roll(tail)
+    }
+
+    /// Records that are written together have one store time, never before an earlier one.
+    fn store_time(&self, tail: &mut Tail, batch: &Batch) -> i64 {
+        if batch.is_empty() {
+            tail.last_stored = tail.last_stored.max(self.clock.wall());
+        }
+        tail.last_stored
+    }
+
+    /// Gives a record its place; readers may see it once the log is visible up to `end`.
+    fn place(
+        &self,
+        slot: Slot,
+        at: u64,
+        stored: i64,
+        end: u64,
+    ) -> Result<(Placed, Appended, StagedRecord), Error> {
+        let own = slot.entries.first().filter(|_| slot.shown);
+        let appended = Appended {
+            queue: slot.record.queue().clone(),
+            queue_offset: QueueOffset(own.map_or(0, |entry| entry.1)),
+            log_offset: LogOffset(at),
+            stored: Timestamp(stored),
+            size: slot.record.len() as u32,
+        };
+        let record = slot.record;
+        let record = record.place(appended.queue_offset, appended.log_offset, appended.stored);
+        if let Err(error) = self.guard.admit(&record, at) {
+            give_back(&slot.entries);
+            return Err(error.into());
+        }
+        let unit = Unit {
+            log_offset: at,
+            tags_code: slot.tags.code(&self.settings, stored),
+            size: appended.size,
+            count: 1,
+        };
+        let entries = slot.entries.into_iter().enumerate();
+        let entries = entries.map(|(index, (head, queue_offset))| {
+            // Only the record's own queue gives an inner batch more than one offset.
+            let own = index == 0 && slot.shown;
+            let count = if own { slot.count } else { 1 };
+            let arrival = Arrival {
+                queue_offset,
+                unit: Unit { count, ..unit },
+                stored,
+            };
+            (head, arrival)
+        });
+        let staged = StagedRecord {
+            end,
+            entries: entries.collect(),
+            keys: slot.keys,
+            at,
+        };
+        Ok((record, appended, staged))
     }
 
     /// Writes the batch, makes it readable, and answers.
@@ -233,38 +294,35 @@ impl Shared {
         &self,
         tail: &mut Tail,
         batch: &mut Batch,
-        own: &mut OwnAnswers,
+        own: &mut Option<Written>,
     ) -> Result<(), Error> {
-        let mut batch = std::mem::take(batch);
         batch.end_run(&mut tail.buffer);
-        if batch.is_empty() {
-            return Ok(());
+        let written = match batch.is_empty() {
+            true => Ok(()),
+            false => self.write_batch(tail, batch),
+        };
+        for answer in batch.settle(written.as_ref()) {
+            self.answer(answer, own);
         }
+        written
+    }
+
+    fn write_batch(&self, tail: &mut Tail, batch: &mut Batch) -> Result<(), Error> {
+        let end = tail.position + batch.bytes;
+        let file = tail.segment.file.as_ref();
         let place = tail.position - tail.segment.start;
-        let written = self
-            .fence
-            .admit(tail.position + batch.bytes)
+        self.fence
+            .admit(end)
             .and_then(|()| {
                 let doing = "writing the log";
-                batch
-                    .write(tail.segment.file.as_ref(), place)
-                    .map_err(Error::disk(doing))
-            });
-        if let Err(error) = written {
-            self.take_back(tail, &mut batch);
-            for waiting in batch.answers {
-                waiting.reply.give(Err(error.again()), own);
-            }
-            return Err(error);
-        }
+                batch.write(file, place).map_err(Error::disk(doing))
+            })
+            .inspect_err(|_| self.take_back(tail, batch))?;
         batch.keep_hot(tail.position, &self.ring);
-        tail.position += batch.bytes;
-        self.publisher
-            .mark
-            .set_appended(tail.position, tail.last_stored);
+        tail.position = end;
+        self.publisher.mark.set_appended(end, tail.last_stored);
         self.publisher.stage(std::mem::take(&mut batch.staged));
         self.publisher.advance();
-        self.answer_all(batch.answers, own);
         Ok(())
     }
 
@@ -287,39 +345,31 @@ impl Shared {
         }
     }
 
-    fn answer_all(&self, answers: Vec<Answer>, own: &mut OwnAnswers) {
-        let sync = self.settings.flush == Flush::Sync;
-        let mut waiting = Vec::new();
-        let mut end = None;
-        for Answer {
-            appended,
-            end: record_end,
-            waits,
-            reply,
-        } in answers
-        {
-            let written = Written {
-                appended,
-                end: record_end,
-                waits,
-            };
-            if sync && matches!(reply, Reply::Other(_)) {
-                end = Some(record_end);
-                if waits {
-                    waiting.push((reply, written));
-                    continue;
-                }
+    /// Tells a sender what became of its request, once the disk has it where the sender waits
+    /// for that. The leader waits by itself.
+    fn answer(&self, answer: Answer, own: &mut Option<Written>) {
+        let Answer {
+            mut written, reply, ..
+        } = answer;
+        let Some(reply) = reply else {
+            *own = Some(written);
+            return;
+        };
+        // In all cases, whoever asked may have gone.
+        let flushed = self.settings.flush == Flush::Async || written.end == 0;
+        if flushed || !written.waits {
+            if !flushed {
+                self.flusher.when_durable(written.end, drop);
             }
-            reply.give(Ok(written), own);
+            let _ = reply.send(Outcome::Done(written));
+            return;
         }
-        if let Some(end) = end {
-            self.flusher.when_durable(end, move |result| {
-                for (reply, written) in waiting {
-                    let result = result.as_ref().map(|()| written).map_err(Error::again);
-                    reply.give(result, &mut OwnAnswers::new());
-                }
-            });
-        }
+        self.flusher.when_durable(written.end, move |durable| {
+            if let Err(error) = durable {
+                written.fail(0, &error);
+            }
+            let _ = reply.send(Outcome::Done(written));
+        });
     }
 
     /// Ends the segment and goes on in the next one.
@@ -345,53 +395,6 @@ impl Shared {
     }
 }
 
-/// Offsets of records that are not written are given out again.
-fn give_back(taken: Taken) {
-    for (head, next) in taken.into_iter().rev() {
-        head.give_back(next);
-    }
-}
-
-fn take(head: &Arc<Head>, count: u32, taken: &mut Taken) -> u64 {
-    let offset = head.take(count);
-    taken.push((head.clone(), offset));
-    offset
-}
-
-fn slot(member: Member, taken: &mut Taken) -> Result<Slot, Error> {
-    let Member {
-        mut record,
-        dispatch,
-        head,
-        lite,
-    } = member;
-    let shown = head.is_some();
-    let own = head.map(|head| (take(&head, dispatch.count, taken), head));
-    let own = own.map(|(offset, head)| (head, offset));
-    let base = own
-        .as_ref()
-        .filter(|_| record.sys_flag().is_inner_batch())
-        .map(|own| own.1);
-    let mut entries: SmallVec<[(Arc<Head>, u64); 1]> = own.into_iter().collect();
-    let mut lite_offsets = Vec::with_capacity(lite.len());
-    for head in lite {
-        let offset = take(&head, 1, taken);
-        lite_offsets.push(offset);
-        entries.push((head, offset));
-    }
-    if base.is_some() || !lite_offsets.is_empty() {
-        record = with_offsets(record, base, &lite_offsets)?;
-    }
-    Ok(Slot {
-        record,
-        tags: dispatch.tags,
-        keys: dispatch.keys,
-        count: dispatch.count,
-        entries,
-        shown,
-    })
-}
-
 /// Writes offsets into the properties that only the leader knows: the first offset of an inner
 /// batch, and those of lite queues.
 fn with_offsets(record: Unplaced, base: Option<u64>, lite: &[u64]) -> Result<Unplaced, Error> {
@@ -410,38 +413,4 @@ fn with_offsets(record: Unplaced, base: Option<u64>, lite: &[u64]) -> Result<Unp
         stored.store_host,
         stored.checksum,
     )?)
-}
-
-fn staged(
-    at: u64,
-    unit: Unit,
-    stored: i64,
-    entries: SmallVec<[(Arc<Head>, u64); 1]>,
-    shown: bool,
-    keys: KeyHashes,
-) -> StagedRecord {
-    let entries = entries
-        .into_iter()
-        .enumerate()
-        .map(|(index, (head, queue_offset))| {
-            // Only the record's own queue gives an inner batch more than one offset.
-            let own = index == 0 && shown;
-            let unit = Unit {
-                count: if own { unit.count } else { 1 },
-                ..unit
-            };
-            (
-                head,
-                Arrival {
-                    queue_offset,
-                    unit,
-                    stored,
-                },
-            )
-        });
-    StagedRecord {
-        entries: entries.collect(),
-        keys,
-        at,
-    }
 }
