@@ -113,6 +113,9 @@ impl LongPolls {
         let mut woken = Vec::new();
         {
             let mut held = self.held.lock();
+            if held.total == 0 {
+                return;
+            }
             let Some(waiters) = held.queues.get_mut(queue) else {
                 return;
             };

@@ -28,39 +28,32 @@ impl Publisher {
 
     /// Resolves once the message is as durable as the flush setting promises.
     pub async fn publish(&self, message: Message) -> Result<Appended, Error> {
-        Ok(self.store.append(self.encode(&admitted(message)?)?).await?)
+        Ok(self.store.append(self.record(message)?).await?)
     }
 
     /// Publishes messages that arrived together and have nothing else to do with each other:
     /// one result for each, in their order.
     pub async fn publish_each(&self, messages: Vec<Message>) -> Vec<Result<Appended, Error>> {
-        let mut results = Vec::with_capacity(messages.len());
+        let mut refused = Vec::new();
         let mut records = Vec::with_capacity(messages.len());
-        for message in messages {
-            results.push(
-                match admitted(message).and_then(|message| self.encode(&message)) {
-                    Ok(record) => {
-                        records.push(record);
-                        None
-                    }
-                    Err(why) => Some(why),
-                },
-            );
+        for (number, message) in messages.into_iter().enumerate() {
+            match self.record(message) {
+                Ok(record) => records.push(record),
+                Err(why) => refused.push((number, why)),
+            }
         }
-        let mut appended = self.store.append_each(records).await.into_iter();
-        let mut result = |refused: Option<Error>| match refused {
-            Some(why) => Err(why),
-            None => Ok(appended.next().expect("each record has a result")?),
-        };
-        results.into_iter().map(&mut result).collect()
+        let appended = self.store.append_each(records).await.into_iter();
+        let mut results: Vec<_> = appended.map(|one| one.map_err(Error::from)).collect();
+        for (number, why) in refused {
+            results.insert(number, Err(why));
+        }
+        results
     }
 
     /// Appends all messages so that a reader sees all of them or none.
     pub async fn publish_together(&self, messages: Vec<Message>) -> Result<Vec<Appended>, Error> {
-        let mut records = Vec::with_capacity(messages.len());
-        for message in messages {
-            records.push(self.encode(&admitted(message)?)?);
-        }
+        let records = messages.into_iter().map(|message| self.record(message));
+        let records = records.collect::<Result<_, _>>()?;
         Ok(self.store.append_together(records).await?)
     }
 
@@ -76,44 +69,47 @@ impl Publisher {
         Ok(self.store.append_together(records).await?)
     }
 
+    fn record(&self, mut message: Message) -> Result<Unplaced, Error> {
+        admit(&mut message)?;
+        self.encode(&message)
+    }
+
     fn encode(&self, message: &Message) -> Result<Unplaced, Error> {
         Ok(Unplaced::encode(message, self.host, Checksum::Record)?)
     }
 }
 
 /// Rewrites what has to wait, and refuses what this broker has no machine for.
-fn admitted(message: Message) -> Result<Message, Error> {
-    let (mut prepared, mut level, mut timer) = (false, None, false);
-    // One reading for all of them: every message that comes in goes through here.
-    for (name, value) in &message.properties {
-        match name {
-            properties::TRANSACTION_PREPARED => prepared = value.eq_ignore_ascii_case("true"),
-            properties::DELAY => level = value.parse().ok().and_then(DelayLevel::asked),
-            properties::TIMER_DELIVER_MS
-            | properties::TIMER_DELAY_SECONDS
-            | properties::TIMER_DELAY_MS => timer = true,
-            _ => {}
-        }
-    }
-    if prepared {
+fn admit(message: &mut Message) -> Result<(), Error> {
+    let names = [
+        properties::TRANSACTION_PREPARED,
+        properties::DELAY,
+        properties::TIMER_DELIVER_MS,
+        properties::TIMER_DELAY_SECONDS,
+        properties::TIMER_DELAY_MS,
+    ];
+    let [prepared, level, timers @ ..] = message.properties.get_all(names);
+    if prepared.is_some_and(|prepared| prepared.eq_ignore_ascii_case("true")) {
         return Err(Error::Illegal {
             why: "transactional messages are not supported yet".into(),
         });
     }
+    let level = level.and_then(|level| DelayLevel::asked(level.parse().ok()?));
     if let Some(level) = level {
-        return Ok(scheduled(message, level));
+        schedule(message, level);
+        return Ok(());
     }
-    if timer {
+    if timers.iter().any(Option::is_some) {
         return Err(Error::Illegal {
             why: "a delay of any length is not supported yet; use one of the 18 delay levels"
                 .into(),
         });
     }
-    Ok(message)
+    Ok(())
 }
 
-/// The message as it waits in the schedule: RocketMQ's form, so that either broker can deliver it.
-fn scheduled(mut message: Message, level: DelayLevel) -> Message {
+/// Lets the message wait in the schedule: in RocketMQ's form, so that either broker can deliver it.
+fn schedule(message: &mut Message, level: DelayLevel) {
     message.properties.set(properties::DELAY, level.number());
     message
         .properties
@@ -130,7 +126,6 @@ fn scheduled(mut message: Message, level: DelayLevel) -> Message {
     }
     message.topic = schedule_topic();
     message.queue = level.queue();
-    message
 }
 
 pub(crate) fn schedule_topic() -> Topic {
@@ -149,7 +144,8 @@ mod tests {
 
     #[test]
     fn a_delayed_message_waits_in_its_levels_queue_and_knows_where_it_belongs() {
-        let waiting = admitted(message((properties::DELAY, "99"))).expect("a level is admitted");
+        let mut waiting = message((properties::DELAY, "99"));
+        admit(&mut waiting).expect("a level is admitted");
         assert_eq!(
             (waiting.topic.as_str(), waiting.queue),
             (system_topics::SCHEDULE, 17)
@@ -164,15 +160,15 @@ mod tests {
 
     #[test]
     fn what_has_no_machine_yet_is_refused_by_name() {
-        let refused = admitted(message((properties::TRANSACTION_PREPARED, "true")))
+        let refused = admit(&mut message((properties::TRANSACTION_PREPARED, "true")))
             .expect_err("no transactions");
         assert_eq!(
             refused.to_string(),
             "this message cannot be stored: transactional messages are not supported yet"
         );
-        assert!(admitted(message((properties::TIMER_DELAY_MS, "5"))).is_err());
+        assert!(admit(&mut message((properties::TIMER_DELAY_MS, "5"))).is_err());
         assert!(
-            admitted(message((properties::DELAY, "0"))).is_ok(),
+            admit(&mut message((properties::DELAY, "0"))).is_ok(),
             "level 0 is no delay"
         );
     }

@@ -90,13 +90,9 @@ impl Retries {
 
     /// Decides about a message that a client itself sends to a retry topic: it goes on to the
     /// dead letters when its attempts are spent, or when the group consumes in order.
-    pub fn redirect(
-        &self,
-        mut message: Message,
-        max_attempts: Option<i32>,
-    ) -> Result<Message, Error> {
+    pub fn redirect(&self, message: &mut Message, max_attempts: Option<i32>) -> Result<(), Error> {
         let Some(group) = message.topic.group().filter(|_| message.topic.is_retry()) else {
-            return Ok(message);
+            return Ok(());
         };
         let config = self
             .groups
@@ -111,7 +107,7 @@ impl Retries {
             message.queue = 0;
             message.properties.remove(properties::DELAY);
         }
-        Ok(message)
+        Ok(())
     }
 
     fn dead_letter_queue(&self, group: &ConsumerGroup) -> Result<(), Error> {

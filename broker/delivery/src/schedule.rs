@@ -11,7 +11,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{LogOffset, Message, QueueId, QueueOffset, StoredMessage, Topic, properties, record};
+use model::{
+    LogOffset, Message, QueueId, QueueOffset, StoredMessage, Topic, properties, record,
+    system_topics,
+};
 use parking_lot::Mutex;
 use runtime::{Clock, Shutdown, Tasks};
 use store::MessageStore;
@@ -86,7 +89,7 @@ impl Schedule {
         if let Some(level) = self
             .levels
             .get(queue.number as usize)
-            .filter(|_| queue.topic == schedule_topic())
+            .filter(|_| queue.topic.as_str() == system_topics::SCHEDULE)
         {
             level.arrived.notify_one();
         }

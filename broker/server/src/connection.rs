@@ -29,13 +29,14 @@ pub trait Door: Send + Sync + 'static {
     fn gathers(&self, _request: &Frame) -> bool {
         false
     }
-    /// Answers gathered requests, each as if it had come alone: one reply for each, in their
-    /// order.
+    /// Answers gathered requests, each as if it had come alone.
     fn answer_all(self: Arc<Self>, channel: Channel, requests: Vec<Frame>) -> Answers {
         Box::pin(async move {
-            let mut replies = Vec::with_capacity(requests.len());
+            let mut replies = BytesMut::new();
             for request in requests {
-                replies.push(self.clone().answer(channel.clone(), request).await);
+                let caller = Caller::of(&request);
+                let reply = self.clone().answer(channel.clone(), request).await;
+                reply.encode_for(&caller, &mut replies);
             }
             replies
         })
@@ -47,8 +48,9 @@ pub trait Door: Send + Sync + 'static {
 /// An answer under way.
 pub type Answer = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
-/// Answers to gathered requests under way.
-pub type Answers = Pin<Box<dyn Future<Output = Vec<Reply>> + Send>>;
+/// Answers to gathered requests under way: in the end, the frames of their replies, for those
+/// who wait for one.
+pub type Answers = Pin<Box<dyn Future<Output = BytesMut> + Send>>;
 
 /// A connection without a byte in either direction for so long is closed.
 const IDLE: Duration = Duration::from_secs(120);
@@ -65,10 +67,14 @@ type Waiting = FuturesUnordered<Pin<Box<dyn Future<Output = Late> + Send>>>;
 
 /// Answers that did not come at once.
 struct Late {
-    callers: Vec<Caller>,
-    replies: Vec<Reply>,
+    answered: Answered,
     /// Bytes of the requests.
     bytes: usize,
+}
+
+enum Answered {
+    One(Caller, Reply),
+    Gathered(BytesMut),
 }
 
 /// Serves until the client leaves, breaks the protocol, falls silent, or the server stops.
@@ -189,15 +195,12 @@ impl Connection {
         let bytes = frame.body.len();
         let mut answer = self.door.clone().answer(self.channel.clone(), frame);
         match futures::poll!(answer.as_mut()) {
-            Poll::Ready(reply) => self.write(&caller, &reply),
+            Poll::Ready(reply) => self.write(Answered::One(caller, reply)),
             Poll::Pending => {
                 self.bytes_in_flight += bytes;
                 self.waiting.push(Box::pin(async move {
-                    Late {
-                        callers: vec![caller],
-                        replies: vec![answer.await],
-                        bytes,
-                    }
+                    let answered = Answered::One(caller, answer.await);
+                    Late { answered, bytes }
                 }));
             }
         }
@@ -210,21 +213,21 @@ impl Connection {
                 Some(frame) => return self.take_alone(frame).await,
                 None => return,
             },
-            count => std::mem::replace(&mut self.gathered, Vec::with_capacity(count)),
+            count => {
+                // The next ones will be about as many.
+                let next = Vec::with_capacity(count.next_power_of_two());
+                std::mem::replace(&mut self.gathered, next)
+            }
         };
-        let callers: Vec<Caller> = frames.iter().map(Caller::of).collect();
         let bytes = frames.iter().map(|frame| frame.body.len()).sum();
         let mut answers = self.door.clone().answer_all(self.channel.clone(), frames);
         match futures::poll!(answers.as_mut()) {
-            Poll::Ready(replies) => self.write_all(&callers, &replies),
+            Poll::Ready(replies) => self.write(Answered::Gathered(replies)),
             Poll::Pending => {
                 self.bytes_in_flight += bytes;
                 self.waiting.push(Box::pin(async move {
-                    Late {
-                        callers,
-                        replies: answers.await,
-                        bytes,
-                    }
+                    let answered = Answered::Gathered(answers.await);
+                    Late { answered, bytes }
                 }));
             }
         }
@@ -235,7 +238,7 @@ impl Connection {
         let mut next = Some(done);
         while let Some(late) = next {
             self.bytes_in_flight -= late.bytes;
-            self.write_all(&late.callers, &late.replies);
+            self.write(late.answered);
             next = match self.output.len() < WRITE {
                 true => match futures::poll!(self.waiting.next()) {
                     Poll::Ready(done) => done,
@@ -246,16 +249,11 @@ impl Connection {
         }
     }
 
-    fn write_all(&mut self, callers: &[Caller], replies: &[Reply]) {
-        debug_assert_eq!(callers.len(), replies.len());
-        for (caller, reply) in callers.iter().zip(replies) {
-            self.write(caller, reply);
-        }
-    }
-
-    fn write(&mut self, caller: &Caller, reply: &Reply) {
-        if caller.waits() {
-            reply.encode(caller, &mut self.output);
+    fn write(&mut self, answered: Answered) {
+        match answered {
+            Answered::One(caller, reply) => reply.encode_for(&caller, &mut self.output),
+            Answered::Gathered(replies) if self.output.is_empty() => self.output = replies,
+            Answered::Gathered(replies) => self.output.extend_from_slice(&replies),
         }
     }
 }

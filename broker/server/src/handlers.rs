@@ -15,12 +15,13 @@ pub mod send;
 mod topic_attributes;
 pub mod topics;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use delivery::Error;
 use metadata::{GroupConfig, Groups};
-use model::{ConsumerGroup, Message, Properties, Timestamp, UniqueKeys, properties};
+use model::{ConsumerGroup, Properties, PropertiesView, Timestamp, UniqueKeys, properties};
 use protocol::body::{self, DataVersion};
 use runtime::Clock;
 use tokio::sync::Notify;
@@ -47,6 +48,9 @@ pub struct Identity {
     /// Milliseconds since 1970.
     started: i64,
 }
+
+/// Bytes that a message's properties grow by here and on the way to the log, at a guess.
+const ADDED: usize = 192;
 
 /// How a broker is described to [`Identity::new`].
 pub struct Description {
@@ -87,38 +91,35 @@ impl Identity {
         }
     }
 
-    /// Adds what a stored message carries and its sender left out; returns its unique key.
-    pub fn complete(&self, message: &mut Message) -> String {
-        let (mut unique, mut marked) = (None, false);
-        // One reading for all of them: every message that comes in goes through here.
-        for (name, value) in &message.properties {
-            match name {
-                properties::UNIQUE_KEY => unique = Some(value.to_owned()),
-                properties::POP_CHECKPOINT
-                | properties::REGION
-                | properties::TRACE_ON
-                | properties::CLUSTER => marked = true,
-                _ => {}
-            }
-        }
-        if marked {
-            message.properties.remove(properties::POP_CHECKPOINT);
+    /// The properties that a message is stored with: what its sender gave it, and what is
+    /// missing. Beside them its unique key.
+    pub fn complete<'p>(&self, given: &'p str) -> (Properties, Cow<'p, str>) {
+        let names = [
+            properties::UNIQUE_KEY,
+            properties::POP_CHECKPOINT,
+            properties::REGION,
+            properties::TRACE_ON,
+            properties::CLUSTER,
+        ];
+        let [unique, marks @ ..] = PropertiesView::new(given.as_bytes()).get_all(names);
+        let mut completed = Properties::with_room(given, ADDED);
+        if marks.iter().any(Option::is_some) {
+            completed.remove(properties::POP_CHECKPOINT);
             for (name, value) in &self.marks {
-                message.properties.set(name, value);
+                completed.set(name, value);
             }
         } else {
-            message.properties.append_text(&self.marks);
+            completed.append_text(&self.marks);
         }
-        if let Some(unique) = unique {
-            return unique;
-        }
-        let unique = self
-            .unique_keys
-            .next(Timestamp(self.clock.wall()))
-            .as_str()
-            .to_owned();
-        message.properties.set(properties::UNIQUE_KEY, &unique);
-        unique
+        let unique = match unique {
+            Some(unique) => Cow::Borrowed(unique),
+            None => {
+                let unique = self.unique_keys.next(Timestamp(self.clock.wall()));
+                completed.set(properties::UNIQUE_KEY, unique.as_str());
+                Cow::Owned(unique.as_str().to_owned())
+            }
+        };
+        (completed, unique)
     }
 
     /// The group's settings; a group that is not known is made, if that may be.

@@ -31,10 +31,11 @@ pub struct Latency {
 }
 
 impl Latency {
-    pub fn record(&self, took: Duration) {
+    /// Counts `times` things that took so long each.
+    pub fn record(&self, took: Duration, times: u64) {
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let class = ENDS.partition_point(|end| *end < ms);
-        self.classes[class].fetch_add(1, Ordering::Relaxed);
+        self.classes[class].fetch_add(times, Ordering::Relaxed);
         self.longest_ms.fetch_max(ms, Ordering::Relaxed);
     }
 
@@ -78,7 +79,7 @@ mod tests {
     fn durations_fall_into_rocketmqs_classes() {
         let latency = Latency::default();
         for ms in [0, 0, 1, 10, 11, 9_999, 60_000] {
-            latency.record(Duration::from_millis(ms));
+            latency.record(Duration::from_millis(ms), 1);
         }
         assert_eq!(
             latency.distribution(),

@@ -1,6 +1,7 @@
 //! One figure that grows, and how fast it has grown over the last minute, hour and day.
 
 use std::collections::VecDeque;
+use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -58,6 +59,25 @@ struct History {
     day: VecDeque<(Moment, Count)>,
 }
 
+impl Count {
+    /// What one call moved.
+    pub fn call(messages: u64, bytes: usize) -> Count {
+        Count {
+            messages,
+            bytes: bytes as u64,
+            calls: 1,
+        }
+    }
+}
+
+impl AddAssign for Count {
+    fn add_assign(&mut self, more: Count) {
+        self.messages += more.messages;
+        self.bytes += more.bytes;
+        self.calls += more.calls;
+    }
+}
+
 impl Series {
     /// A series that begins at zero, now.
     pub fn new(now: Moment) -> Series {
@@ -74,10 +94,10 @@ impl Series {
         }
     }
 
-    pub fn add(&self, messages: u64, bytes: usize) {
-        self.messages.fetch_add(messages, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.calls.fetch_add(1, Ordering::Relaxed);
+    pub fn add(&self, more: Count) {
+        self.messages.fetch_add(more.messages, Ordering::Relaxed);
+        self.bytes.fetch_add(more.bytes, Ordering::Relaxed);
+        self.calls.fetch_add(more.calls, Ordering::Relaxed);
     }
 
     pub fn count(&self) -> Count {
@@ -149,12 +169,12 @@ mod tests {
     fn growth_forgets_what_is_older_than_its_span() {
         let clock = SimClock::new(0);
         let series = Series::new(clock.clock().now());
-        series.add(100, 1_000);
+        series.add(Count::call(100, 1_000));
         for tick in 1..=60 {
             clock.advance(SAMPLE);
             series.sample(clock.clock().now(), tick);
         }
-        series.add(6, 60);
+        series.add(Count::call(6, 60));
         let now = clock.clock().now();
         let minute = series.growth(Span::Minute, now);
         assert_eq!((minute.count.messages, minute.count.calls), (6, 1));
@@ -167,7 +187,7 @@ mod tests {
     fn a_series_just_begun_is_measured_over_a_second() {
         let clock = SimClock::new(0);
         let series = Series::new(clock.clock().now());
-        series.add(5, 0);
+        series.add(Count::call(5, 0));
         let growth = series.growth(Span::Minute, clock.clock().now());
         assert_eq!(growth.messages_per_second(), 5.0);
     }

@@ -91,24 +91,24 @@ impl Statistics {
         self.started
     }
 
-    pub fn put(&self, topic: &str, messages: u64, bytes: usize) {
-        self.put.add(messages, bytes);
+    pub fn put(&self, topic: &str, put: Count) {
+        self.put.add(put);
         if let Some(series) = self.put_topics.read().get(topic) {
-            series.add(messages, bytes);
+            series.add(put);
             return;
         }
         let mut topics = self.put_topics.write();
         let series = topics.entry(topic.to_owned());
         series
             .or_insert_with(|| Series::new(self.clock.now()))
-            .add(messages, bytes);
+            .add(put);
     }
 
     /// Measures a put, and counts it when it fails.
     pub async fn timed<T, E>(&self, put: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let began = self.clock.now();
         let outcome = put.await;
-        self.took(self.clock.now().since(began), outcome.is_err());
+        self.took(began, 1, u64::from(outcome.is_err()));
         outcome
     }
 
@@ -119,33 +119,36 @@ impl Statistics {
     ) -> Vec<Result<T, E>> {
         let began = self.clock.now();
         let outcomes = puts.await;
-        let took = self.clock.now().since(began);
-        for outcome in &outcomes {
-            self.took(took, outcome.is_err());
-        }
+        let failures = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+        self.took(began, outcomes.len() as u64, failures as u64);
         outcomes
     }
 
-    fn took(&self, took: Duration, failed: bool) {
-        self.put_latency.record(took);
-        if failed {
-            self.put_failures.fetch_add(1, Ordering::Relaxed);
-        }
+    fn took(&self, began: Moment, puts: u64, failures: u64) {
+        self.put_latency.record(self.clock.now().since(began), puts);
+        self.put_failures.fetch_add(failures, Ordering::Relaxed);
     }
 
     pub fn got(&self, topic: &str, group: &str, messages: u64, bytes: usize) {
         if messages == 0 {
-            self.missed.add(1, 0);
+            self.missed.add(Count::call(1, 0));
             return;
         }
-        self.found.add(1, 0);
-        self.got.add(messages, bytes);
-        add(&self.got_groups, &self.clock, topic, group, messages, bytes);
+        self.found.add(Count::call(1, 0));
+        let got = Count::call(messages, bytes);
+        self.got.add(got);
+        add(&self.got_groups, &self.clock, topic, group, got);
     }
 
     /// A consumer wants a message again.
     pub fn sent_back(&self, topic: &str, group: &str) {
-        add(&self.sent_back, &self.clock, topic, group, 1, 0);
+        add(
+            &self.sent_back,
+            &self.clock,
+            topic,
+            group,
+            Count::call(1, 0),
+        );
     }
 
     /// Everything put and got since the start.
@@ -256,17 +259,17 @@ impl Statistics {
 
 type ByGroup = RwLock<HashMap<(String, String), Series>>;
 
-fn add(counters: &ByGroup, clock: &Clock, topic: &str, group: &str, messages: u64, bytes: usize) {
+fn add(counters: &ByGroup, clock: &Clock, topic: &str, group: &str, more: Count) {
     let key = (topic.to_owned(), group.to_owned());
     if let Some(series) = counters.read().get(&key) {
-        series.add(messages, bytes);
+        series.add(more);
         return;
     }
     let mut counters = counters.write();
     let series = counters
         .entry(key)
         .or_insert_with(|| Series::new(clock.now()));
-    series.add(messages, bytes);
+    series.add(more);
 }
 
 fn growth(
@@ -290,7 +293,7 @@ mod tests {
         let clock = SimClock::new(0);
         let statistics = Statistics::new(clock.clock());
         for _ in 0..30 {
-            statistics.put("orders", 10, 100);
+            statistics.put("orders", Count::call(10, 100));
             statistics.got("orders", "billing", 20, 200);
             statistics.got("orders", "billing", 0, 0);
             clock.advance(SAMPLE);
@@ -308,10 +311,10 @@ mod tests {
     fn a_new_day_begins_with_the_totals_of_its_morning() {
         let clock = SimClock::new(0);
         let statistics = Statistics::new(clock.clock());
-        statistics.put("orders", 3, 0);
+        statistics.put("orders", Count::call(3, 0));
         clock.advance(Duration::from_millis(DAY_MS as u64));
         statistics.sample();
-        statistics.put("orders", 4, 0);
+        statistics.put("orders", Count::call(4, 0));
         assert_eq!(statistics.mornings().put_today, 3);
         clock.advance(Duration::from_millis(DAY_MS as u64));
         statistics.sample();

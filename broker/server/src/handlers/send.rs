@@ -1,21 +1,23 @@
 //! Messages on their way in: single, batch, and those a consumer sends back.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use delivery::{DelayLevel, Error, Failure, Publisher, Retries};
 use metadata::{Permission, TopicConfig, Topics};
 use model::{
-    ConsumerGroup, LogOffset, Message, MessageId, Properties, SysFlag, Timestamp, Topic, batch,
-    properties,
+    ConsumerGroup, LogOffset, Message, MessageId, MessageIdText, Properties, SysFlag, Timestamp,
+    Topic, batch, properties,
 };
 use protocol::headers::{SendBack, SendMessage, SendRefused, SendReply};
-use protocol::{Frame, ReadFields, Reply, RequestCode, ResponseCode, Version};
+use protocol::{Caller, Frame, ReadFields, Reply, RequestCode, ResponseCode, Version};
 use store::Appended;
 
 use super::Identity;
 use crate::respond::{Refusal, reply};
-use crate::statistics::Statistics;
+use crate::statistics::{Count, Statistics};
 
 /// What a send needs of the broker.
 pub struct Sends<'a> {
@@ -28,27 +30,32 @@ pub struct Sends<'a> {
 
 /// The region that replies name: clients print it and nothing else.
 const REGION: &str = "DefaultRegion";
+/// Bytes of most replies.
+const REPLY_BYTES: usize = 384;
 
 /// What a request asks to store.
 enum Admitted<'f> {
-    One { message: Message, receipt: Receipt },
+    One {
+        message: Message,
+        receipt: Receipt<'f>,
+    },
     Batch(MessageBatch<'f>),
 }
 
 /// A request while the messages that arrived with it are stored.
 enum Waiting<'f> {
-    One(Receipt),
+    One(Receipt<'f>),
     Batch(MessageBatch<'f>),
     Refused(Refusal),
 }
 
 /// What the producer of one message is told, but for its place.
-struct Receipt {
+struct Receipt<'f> {
     topic: Topic,
     queue: u32,
     /// Bytes of the body.
     size: usize,
-    unique: String,
+    unique: Cow<'f, str>,
 }
 
 /// Messages in one body.
@@ -60,17 +67,24 @@ struct MessageBatch<'f> {
     peer: SocketAddr,
 }
 
-/// Bytes that a message's properties grow by here and on the way to the log, at a guess.
-const ADDED: usize = 192;
+/// A topic into which may be sent. Neighbours to the same topic share one look at it.
+struct Destination {
+    topic: Topic,
+    config: Arc<TopicConfig>,
+}
 
 impl Sends<'_> {
     /// Answers 10, 310 and 320: the message is stored, or the producer learns why not.
     pub async fn send(&self, request: &Frame, peer: SocketAddr) -> Reply {
-        let admitted = self.admit(request, peer);
-        let outcome = match admitted {
+        let outcome = match self.admit(request, peer, &mut None) {
             Ok(Admitted::One { message, receipt }) => {
                 let appended = self.statistics.timed(self.publisher.publish(message)).await;
-                self.stored(receipt, appended)
+                appended.map_err(Refusal::from).map(|appended| {
+                    let put = Count::call(1, receipt.size);
+                    self.statistics.put(receipt.topic.as_str(), put);
+                    let id = self.id(&appended);
+                    Reply::success().header(&receipt.header(id.as_str(), &appended))
+                })
             }
             Ok(Admitted::Batch(batch)) => self.batch(batch).await,
             Err(why) => Err(why),
@@ -78,12 +92,14 @@ impl Sends<'_> {
         outcome.unwrap_or_else(refused)
     }
 
-    /// Answers sends that arrived together, each as if it had come alone.
-    pub async fn send_all(&self, requests: &[Frame], peer: SocketAddr) -> Vec<Reply> {
+    /// Answers sends that arrived together, each as if it had come alone. Returns their
+    /// replies as they go over the wire.
+    pub async fn send_all(&self, requests: &[Frame], peer: SocketAddr) -> BytesMut {
+        let mut last = None;
         let mut messages = Vec::with_capacity(requests.len());
         let mut waiting = Vec::with_capacity(requests.len());
         for request in requests {
-            waiting.push(match self.admit(request, peer) {
+            waiting.push(match self.admit(request, peer, &mut last) {
                 Ok(Admitted::One { message, receipt }) => {
                     messages.push(message);
                     Waiting::One(receipt)
@@ -94,40 +110,46 @@ impl Sends<'_> {
         }
         let published = self.publisher.publish_each(messages);
         let mut published = self.statistics.timed_each(published).await.into_iter();
-        let mut replies = Vec::with_capacity(requests.len());
-        for waiting in waiting {
-            let outcome = match waiting {
+        let mut replies = BytesMut::with_capacity(requests.len() * REPLY_BYTES);
+        let mut put = Put::default();
+        for (request, waiting) in requests.iter().zip(waiting) {
+            let caller = Caller::of(request);
+            let reply = match waiting {
                 Waiting::One(receipt) => {
-                    let appended = published.next();
-                    self.stored(receipt, appended.expect("each message has a result"))
+                    match published.next().expect("each message has a result") {
+                        Ok(appended) => {
+                            put.add(self.statistics, &receipt);
+                            let id = self.id(&appended);
+                            let header = receipt.header(id.as_str(), &appended);
+                            caller.encode_success(&mut replies, &header);
+                            continue;
+                        }
+                        Err(why) => refused(why.into()),
+                    }
                 }
-                Waiting::Batch(batch) => self.batch(batch).await,
-                Waiting::Refused(why) => Err(why),
+                Waiting::Batch(batch) => self.batch(batch).await.unwrap_or_else(refused),
+                Waiting::Refused(why) => refused(why),
             };
-            replies.push(outcome.unwrap_or_else(refused));
+            reply.encode_for(&caller, &mut replies);
         }
+        put.tell(self.statistics);
         replies
     }
 
     /// What a request asks to store, if that may be.
-    fn admit<'f>(&self, request: &'f Frame, peer: SocketAddr) -> Result<Admitted<'f>, Refusal> {
+    fn admit<'f>(
+        &self,
+        request: &'f Frame,
+        peer: SocketAddr,
+        last: &mut Option<Destination>,
+    ) -> Result<Admitted<'f>, Refusal> {
         let header = SendMessage::read_fields(&request.header.ext)?;
-        let topic = Topic::parse(header.topic)?;
-        if topic.refuses_sends() {
-            return Err(Refusal::code(
-                ResponseCode::NO_PERMISSION,
-                format!("Sending message to topic[{topic}] is forbidden."),
-            ));
-        }
-        let config = self.topic(&topic, &header)?;
-        if !config.permission.writable() {
-            return Err(Error::Forbidden {
-                topic,
-                what: "writable",
-            }
-            .into());
-        }
-        let queue = self.queue(&topic, &config, header.queue)?;
+        let Destination { topic, config } = match last {
+            Some(known) if known.topic.as_str() == header.topic => known,
+            other => other.insert(self.destination(&header)?),
+        };
+        let topic = topic.clone();
+        let queue = self.queue(&topic, config, header.queue)?;
         if header.batch || RequestCode(request.header.code) == RequestCode::SEND_BATCH_MESSAGE {
             return Ok(Admitted::Batch(MessageBatch {
                 topic,
@@ -145,11 +167,14 @@ impl Sends<'_> {
         }
         self.check_body(&request.body)?;
         let mut message = message(topic, queue, &header, request.body.clone(), peer);
-        message.properties = Properties::with_room(header.properties, ADDED);
-        let unique = self.identity.complete(&mut message);
-        let known = self.topics.version();
-        let message = self.retries.redirect(message, header.max_reconsume_times)?;
-        self.spread_topics(known);
+        let (properties, unique) = self.identity.complete(header.properties);
+        message.properties = properties;
+        if message.topic.is_retry() {
+            let known = self.topics.version();
+            self.retries
+                .redirect(&mut message, header.max_reconsume_times)?;
+            self.spread_topics(known);
+        }
         let receipt = Receipt {
             topic: message.topic.clone(),
             queue,
@@ -159,15 +184,23 @@ impl Sends<'_> {
         Ok(Admitted::One { message, receipt })
     }
 
-    fn stored(
-        &self,
-        receipt: Receipt,
-        appended: Result<Appended, Error>,
-    ) -> Result<Reply, Refusal> {
-        let appended = appended?;
-        self.statistics.put(receipt.topic.as_str(), 1, receipt.size);
-        let id = self.id(&appended);
-        Ok(self.receipt(&id, Some(&receipt.unique), receipt.queue, &appended))
+    fn destination(&self, header: &SendMessage<'_>) -> Result<Destination, Refusal> {
+        let topic = Topic::parse(header.topic)?;
+        if topic.refuses_sends() {
+            return Err(Refusal::code(
+                ResponseCode::NO_PERMISSION,
+                format!("Sending message to topic[{topic}] is forbidden."),
+            ));
+        }
+        let config = self.topic(&topic, header)?;
+        if !config.permission.writable() {
+            return Err(Error::Forbidden {
+                topic,
+                what: "writable",
+            }
+            .into());
+        }
+        Ok(Destination { topic, config })
     }
 
     /// Entries keep their properties as they came: nothing is added, as in RocketMQ.
@@ -220,19 +253,16 @@ impl Sends<'_> {
             .statistics
             .timed(self.publisher.publish_together(messages))
             .await?;
-        self.statistics
-            .put(topic.as_str(), count as u64, body.len());
-        let ids: Vec<String> = appended.iter().map(|appended| self.id(appended)).collect();
+        let put = Count::call(count as u64, body.len());
+        self.statistics.put(topic.as_str(), put);
+        let ids: Vec<_> = appended.iter().map(|appended| self.id(appended)).collect();
+        let ids: Vec<&str> = ids.iter().map(MessageIdText::as_str).collect();
         let shared = Properties::parse(header.properties.as_bytes());
         let first = appended
             .first()
             .ok_or_else(|| Refusal::code(ResponseCode::SYSTEM_ERROR, "the batch was not stored"))?;
-        Ok(self.receipt(
-            &ids.join(","),
-            shared.get(properties::UNIQUE_KEY),
-            queue,
-            first,
-        ))
+        let unique = shared.get(properties::UNIQUE_KEY);
+        Ok(Reply::success().header(&receipt(&ids.join(","), unique, queue, first)))
     }
 
     /// Answers 36: a consumer could not handle a message and wants it again, later.
@@ -272,11 +302,7 @@ impl Sends<'_> {
     }
 
     /// The topic's settings; a topic that does not exist is made after its template, if that may be.
-    fn topic(
-        &self,
-        topic: &Topic,
-        header: &SendMessage<'_>,
-    ) -> Result<std::sync::Arc<TopicConfig>, Refusal> {
+    fn topic(&self, topic: &Topic, header: &SendMessage<'_>) -> Result<Arc<TopicConfig>, Refusal> {
         if let Some(config) = self.topics.get(topic.as_str()) {
             return Ok(config);
         }
@@ -336,25 +362,59 @@ impl Sends<'_> {
         Err(Refusal::code(ResponseCode::MESSAGE_ILLEGAL, remark))
     }
 
-    fn id(&self, appended: &Appended) -> String {
-        MessageId {
+    fn id(&self, appended: &Appended) -> MessageIdText {
+        let id = MessageId {
             store_host: self.publisher.host(),
             log_offset: appended.log_offset,
+        };
+        id.text()
+    }
+}
+
+impl Receipt<'_> {
+    fn header<'r>(&'r self, id: &'r str, appended: &Appended) -> SendReply<'r> {
+        receipt(id, Some(&self.unique), self.queue, appended)
+    }
+}
+
+/// Counts neighbours that went to one topic as one.
+#[derive(Default)]
+struct Put {
+    topic: Option<Topic>,
+    count: Count,
+}
+
+impl Put {
+    fn add(&mut self, statistics: &Statistics, receipt: &Receipt<'_>) {
+        if self.topic.as_ref() != Some(&receipt.topic) {
+            std::mem::take(self).tell(statistics);
+            self.topic = Some(receipt.topic.clone());
         }
-        .to_string()
+        self.count += Count::call(1, receipt.size);
     }
 
-    fn receipt(&self, id: &str, unique: Option<&str>, queue: u32, appended: &Appended) -> Reply {
-        Reply::success().header(&SendReply {
-            queue: queue as i32,
-            transaction_id: unique,
-            message_id: id,
-            trace: Some(true),
-            region: Some(REGION),
-            queue_offset: appended.queue_offset.0 as i64,
-            batch_unique_id: None,
-            recall_handle: None,
-        })
+    fn tell(self, statistics: &Statistics) {
+        if let Some(topic) = self.topic {
+            statistics.put(topic.as_str(), self.count);
+        }
+    }
+}
+
+fn receipt<'r>(
+    id: &'r str,
+    unique: Option<&'r str>,
+    queue: u32,
+    appended: &Appended,
+) -> SendReply<'r> {
+    SendReply {
+        queue: queue as i32,
+        transaction_id: unique,
+        message_id: id,
+        trace: Some(true),
+        region: Some(REGION),
+        queue_offset: appended.queue_offset.0 as i64,
+        batch_unique_id: None,
+        recall_handle: None,
     }
 }
 
