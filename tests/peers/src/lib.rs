@@ -10,6 +10,7 @@ mod flights;
 mod go;
 mod maven;
 mod python;
+mod toolchains;
 mod tools;
 
 pub use cache::{cache, say, stamp};
@@ -18,4 +19,5 @@ pub use flights::{Flights, flights};
 pub use go::go_build;
 pub use maven::{Jars, javac};
 pub use python::python;
+pub use toolchains::toolchains;
 pub use tools::{cargo_deny, run};

@@ -15,7 +15,7 @@ cargo xtask <command>
   test [FILTER]   lints, then every test; installs or downloads what is missing and keeps it
   ci              the same, with one build cache outside the checkout
   lint            formatting, clippy, licences and sources
-  peers           only the set-up: jars, wheels, packages and servers that tests meet
+  peers           only the set-up: toolchains, jars, wheels and servers that tests meet
   bench [NAME]    benchmarks (sql-filter, protocol, store, functions, format) and budgets of
                   the house (produce, start, sql)
 ";
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         ["test", filter] => test::everything(Some(filter)),
         ["ci"] => set_up::share_build_cache("test"),
         ["lint"] => lint::all(),
-        ["peers"] => set_up::peers(),
+        ["peers"] => set_up::peers().map(drop),
         ["bench"] => bench::run(None),
         ["bench", name] => bench::run(Some(name)),
         _ => {

@@ -1,18 +1,25 @@
 //! Brings what tests and lints need, and says so.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use peers::{Jars, cache, find_postgres, run, say};
+use peers::{Jars, cache, find_postgres, python, run, say, toolchains};
 
 /// Everything from outside that tests meet. A second call finds it all and does nothing.
-pub fn peers() -> Result<()> {
+///
+/// Returns the search path on which tests find the programs they start.
+pub fn peers() -> Result<OsString> {
+    let mut folders = toolchains()?;
     wasm_target()?;
     Jars::rocketmq("5.5.0")?;
     Jars::rocketmq("4.9.3")?;
+    python("rocketmq-0.4.4", &["rocketmq==0.4.4"])?;
     find_postgres()?;
-    Ok(())
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    folders.extend(std::env::split_paths(&path));
+    Ok(std::env::join_paths(folders)?)
 }
 
 /// One target folder for every checkout of this user, so that a fresh clone reuses compiled dependencies.

@@ -13,10 +13,11 @@ pub fn everything(filter: Option<&str>) -> Result<()> {
     if filter.is_none() {
         lint::all()?;
     }
-    set_up::peers()?;
+    let path = set_up::peers()?;
     let mut command = Command::new("cargo");
     command
         .args(["test", "--workspace", "--no-fail-fast"])
+        .env("PATH", path)
         .args(filter);
     let mut child = command
         .stdout(Stdio::piped())
