@@ -1,7 +1,6 @@
 //! `millstream up` as a process that can be killed and started again over the same data.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -9,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::addresses::free_addresses;
 use crate::milliseconds;
 
 /// How long a start may take before the run has failed.
@@ -19,9 +19,9 @@ const SEGMENT: &str = "1MiB";
 pub struct Broker {
     data: PathBuf,
     flush: String,
-    name_server: u16,
-    /// Ports of the broker, the connectors' and the admin API.
-    others: [u16; 3],
+    pub name_server: String,
+    /// Of the broker, the connectors' and the admin API.
+    others: [String; 3],
     running: Option<Running>,
 }
 
@@ -33,7 +33,7 @@ struct Running {
 
 impl Broker {
     pub fn start(data: &Path, flush: &str) -> Result<Broker> {
-        let [name_server, others @ ..] = free_ports()?;
+        let [name_server, others @ ..] = free_addresses::<4>();
         let mut broker = Broker {
             data: data.to_owned(),
             flush: flush.to_owned(),
@@ -45,21 +45,17 @@ impl Broker {
         Ok(broker)
     }
 
-    pub fn name_server(&self) -> String {
-        format!("127.0.0.1:{}", self.name_server)
-    }
-
     /// Starts it; does not wait until it serves.
     pub fn start_again(&mut self) -> Result<()> {
-        let [broker, connect, admin] = self.others;
+        let [broker, connect, admin] = &self.others;
         let settings = [
             format!("store.flush={}", self.flush),
             format!("store.segment-bytes={SEGMENT}"),
-            format!("nameserver.listen={}", self.name_server()),
-            format!("broker.nameservers={}", self.name_server()),
-            format!("broker.listen=127.0.0.1:{broker}"),
-            format!("connect.listen=127.0.0.1:{connect}"),
-            format!("admin.listen=127.0.0.1:{admin}"),
+            format!("nameserver.listen={}", self.name_server),
+            format!("broker.nameservers={}", self.name_server),
+            format!("broker.listen={broker}"),
+            format!("connect.listen={connect}"),
+            format!("admin.listen={admin}"),
         ];
         let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
         command.arg("up").arg("--data").arg(&self.data);
@@ -123,16 +119,4 @@ impl Drop for Broker {
             running.child.wait().ok();
         }
     }
-}
-
-/// Held together while they are chosen, so that they differ.
-fn free_ports() -> Result<[u16; 4]> {
-    let listeners = (0..4)
-        .map(|_| TcpListener::bind("127.0.0.1:0"))
-        .collect::<std::io::Result<Vec<_>>>()?;
-    let mut ports = [0; 4];
-    for (port, listener) in ports.iter_mut().zip(&listeners) {
-        *port = listener.local_addr()?.port();
-    }
-    Ok(ports)
 }

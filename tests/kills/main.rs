@@ -4,6 +4,8 @@
 //! `MILLSTREAM_KILLS` says how often (5 by default), `MILLSTREAM_SEED` chooses the moments.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+#[path = "../support/addresses.rs"]
+mod addresses;
 mod broker;
 mod driver;
 mod ledger;
@@ -58,7 +60,7 @@ fn run(flush: &str) {
 
 fn under_kills(flush: &str, kills: u64, rng: &Rng, data: &Path) -> Result<()> {
     let mut broker = Broker::start(data, flush)?;
-    let mut driver = Driver::start(&broker.name_server())?;
+    let mut driver = Driver::start(&broker.name_server)?;
     driver.acknowledgements(WARM_UP)?;
     let mut waits = Vec::new();
     let mut life = rng.range(LIFE);

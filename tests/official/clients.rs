@@ -56,7 +56,7 @@ fn check_sql_and_retries(lines: &Lines) {
     lines.check_retries("retry", 3);
 }
 
-fn java(version: &str, prefix: &str) -> Result<()> {
+fn java(version: &str, prefix: &str, options: &[&str]) -> Result<()> {
     let jars = Jars::rocketmq(version)?;
     let classes = javac(
         &format!("official-{version}"),
@@ -68,6 +68,7 @@ fn java(version: &str, prefix: &str) -> Result<()> {
     let lines = Lines::of(
         Command::new("java")
             .arg(format!("-Duser.home={}", data.path().display()))
+            .args(options)
             .args(["-Xmx256m", "-Drocketmq.client.logLevel=OFF", "-cp"])
             .arg(format!("{}:{}", classes.display(), jars.class_path()))
             .args(["Official", &millstream.name_server, prefix]),
@@ -82,12 +83,14 @@ fn java(version: &str, prefix: &str) -> Result<()> {
 
 #[test]
 fn the_java_client_5_5_0_produces_and_consumes_in_every_way() -> Result<()> {
-    java("5.5.0", "java550")
+    java("5.5.0", "java550", &[])
 }
 
 #[test]
-fn the_java_client_4_9_3_produces_and_consumes_in_every_way() -> Result<()> {
-    java("4.9.3", "java493")
+fn the_java_client_4_9_3_produces_and_consumes_in_every_way_and_sends_to_the_second_door()
+-> Result<()> {
+    let vip_channel = ["-Dcom.rocketmq.sendMessageWithVIPChannel=true"];
+    java("4.9.3", "java493", &vip_channel)
 }
 
 #[test]

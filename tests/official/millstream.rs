@@ -1,13 +1,14 @@
 //! A `millstream up` of a test: on free ports, over its own data, gone when the test ends.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+
+use crate::addresses::free_addresses;
 
 /// How long a start may take before the test has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,7 +27,7 @@ impl Millstream {
 
     /// As [`Millstream::start`], with further settings as `key=value`.
     pub fn with(data: &Path, settings: &[String]) -> Result<Millstream> {
-        let [name_server, broker, connect, admin] = free_addresses()?;
+        let [name_server, broker, connect, admin] = free_addresses();
         let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
         command.arg("up").arg("--data").arg(data);
         for setting in [
@@ -99,17 +100,4 @@ fn watch(child: &mut Child) -> Result<Receiver<()>> {
         }
     });
     Ok(ready)
-}
-
-/// Addresses of this machine that nobody listens on.
-pub fn free_addresses<const N: usize>() -> Result<[String; N]> {
-    // All are held before one is let go, so that no two are the same.
-    let listeners: Vec<_> = (0..N)
-        .map(|_| TcpListener::bind("127.0.0.1:0"))
-        .collect::<Result<_, _>>()?;
-    let mut addresses = [const { String::new() }; N];
-    for (address, listener) in addresses.iter_mut().zip(&listeners) {
-        *address = listener.local_addr()?.to_string();
-    }
-    Ok(addresses)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use peers::Jars;
 
-use crate::millstream::free_addresses;
+use crate::addresses::free_addresses;
 
 /// How long a start may take before the test has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -24,7 +24,7 @@ impl RocketMq {
     /// Starts both servers with everything they keep below `data`, and waits until they serve.
     pub fn start(jars: &Jars, data: &Path) -> Result<RocketMq> {
         std::fs::create_dir_all(data)?;
-        let [name_server, broker, replication] = free_addresses()?;
+        let [name_server, broker, replication] = free_addresses();
         let mut rocketmq = RocketMq {
             children: Vec::new(),
             name_server,

@@ -16,6 +16,7 @@ use store::MessageStore;
 use crate::Error;
 use crate::channel::Channel;
 use crate::connection::{Answer, Answers, Door};
+use crate::fast_door::FastDoor;
 use crate::handlers::clients::Clients;
 use crate::handlers::offsets::Offsets;
 use crate::handlers::pull::Reads;
@@ -157,6 +158,13 @@ impl Broker {
     pub async fn start(self: &Arc<Self>, net: &Net) -> Result<Listening, Error> {
         let door: Arc<dyn Door> = self.clone();
         let listening = listen(net, self.settings.listen, door, &self.tasks).await?;
+        if let Some(address) = FastDoor::beside(self.settings.listen) {
+            let door = Arc::new(FastDoor::of(self.clone()));
+            if let Err(why) = listen(net, address, door, &self.tasks).await {
+                // Few clients know of it, and none needs it.
+                tracing::warn!(%why, "the broker has no second door");
+            }
+        }
         self.schedule.start(&self.tasks);
         let registration = Registration::new(
             self.settings.clone(),

@@ -4,6 +4,7 @@ mod broker_door;
 mod channel;
 mod connection;
 mod error;
+mod fast_door;
 mod handlers;
 mod latency;
 mod listener;
