@@ -22,6 +22,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("format", Bench::Package("format")),
     ("produce", Bench::Budget(budgets::produce)),
     ("start", Bench::Budget(budgets::start)),
+    ("demo", Bench::Budget(budgets::demo)),
     ("sql", Bench::Budget(budgets::sql)),
 ];
 

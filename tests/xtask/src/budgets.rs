@@ -1,11 +1,13 @@
 //! The house's budgets, measured from outside: processes, `/proc`, and RocketMQ's own tools.
 
 mod contender;
+mod demo;
 mod process;
 mod produce;
 mod sql;
 mod start;
 
+pub use demo::demo;
 pub use produce::produce;
 pub use sql::sql;
 pub use start::start;

@@ -1,4 +1,4 @@
-//! Formatting, clippy with warnings denied, licences, sources and bans.
+//! Formatting, clippy with warnings denied, the fuzz target, licences, sources and bans.
 
 use std::process::Command;
 
@@ -21,6 +21,17 @@ pub fn all() -> Result<()> {
             "--",
             "-D",
             "warnings",
+        ]),
+    )?;
+    // It stands outside the workspace, so nothing else would notice that it no longer builds.
+    step(
+        "the fuzz target",
+        Command::new("cargo").args([
+            "check",
+            "--quiet",
+            "--locked",
+            "--manifest-path",
+            "broker/protocol/fuzz/Cargo.toml",
         ]),
     )?;
     let deny = cargo_deny()?;

@@ -17,7 +17,7 @@ cargo xtask <command>
   lint            formatting, clippy, licences and sources
   peers           only the set-up: toolchains, jars, wheels and servers that tests meet
   bench [NAME]    benchmarks (sql-filter, protocol, store, functions, format) and budgets of
-                  the house (produce, start, sql)
+                  the house (produce, start, demo, sql)
 ";
 
 fn main() -> ExitCode {
