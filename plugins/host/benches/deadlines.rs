@@ -1,7 +1,8 @@
 //! How long hostile modules hold a caller, and how far past the deadline the latest let go.
 //!
 //! Every module is called often, first with nothing beside it, then with a busy thread on each
-//! core. The promise is 10 ms past the deadline at most; what ends by itself ends sooner.
+//! core. The promise is 10 ms past the deadline at most, and with nothing beside it the benchmark
+//! fails where one call in a hundred takes longer; what ends by itself ends sooner.
 #![allow(clippy::disallowed_methods)]
 
 use std::hint::spin_loop;
@@ -16,6 +17,13 @@ use plugin_host::{PluginHost, Settings, Signature};
 use runtime::{Clock, Tasks};
 
 const DEADLINE: Duration = Duration::from_millis(20);
+/// How long past the deadline a caller may be held.
+const PROMISED: Duration = Duration::from_millis(10);
+/// Filling and copying memory is one instruction each, which nothing interrupts.
+const ONE_INSTRUCTION: [&str; 2] = [
+    "all memory filled, for ever",
+    "half the memory copied, for ever",
+];
 const ROWS: usize = 4_096;
 
 /// A module, by what it does.
@@ -198,7 +206,9 @@ fn beside_busy_threads(work: impl FnOnce()) {
     });
 }
 
-fn report(host: &PluginHost, calls: usize) {
+/// Prints what each module did; returns those that held their callers too long.
+fn report(host: &PluginHost, calls: usize) -> Vec<&'static str> {
+    let mut late = Vec::new();
     let ms = |duration: Duration| format!("{:.2}", duration.as_secs_f64() * 1e3);
     println!(
         "{:<42} {:>8} {:>8} {:>8} {:>14}  ends in",
@@ -208,6 +218,9 @@ fn report(host: &PluginHost, calls: usize) {
         let (times, said) = attack(host, &offender, calls);
         let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
         let latest = at(1.0);
+        if at(0.99) > DEADLINE + PROMISED && !ONE_INSTRUCTION.contains(&offender.name) {
+            late.push(offender.name);
+        }
         println!(
             "{:<42} {:>8} {:>8} {:>8} {:>14}  {:.70}",
             offender.name,
@@ -222,6 +235,7 @@ fn report(host: &PluginHost, calls: usize) {
             said,
         );
     }
+    late
 }
 
 fn main() {
@@ -249,7 +263,11 @@ fn main() {
         DEADLINE.as_millis()
     );
     println!("\nwith nothing beside it");
-    report(&host, calls);
+    let late = report(&host, calls);
     println!("\nwith every core busy");
-    beside_busy_threads(|| report(&host, calls));
+    beside_busy_threads(|| drop(report(&host, calls)));
+    assert!(
+        calls == 1 || late.is_empty(),
+        "held their callers more than {PROMISED:?} past the deadline: {late:?}"
+    );
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{Array, ArrayRef, BooleanArray, UInt32Array, new_empty_array, new_null_array};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
-use arrow::compute::{filter, take};
+use arrow::compute::{concat, filter, take};
 use parking_lot::Mutex;
 
 use crate::argument::Argument;
@@ -18,6 +18,9 @@ use crate::{CallError, Signature};
 
 /// Instances kept warm between calls, about as many as there are calls at one time.
 const IDLE_INSTANCES: usize = 16;
+/// Rows that a function is given at a time: its deadline and its memory are those of a batch, and
+/// must not depend on how many rows an epoch has.
+const BATCH_ROWS: usize = 8_192;
 
 /// A scalar function of one job. Cheap to clone; clones share warm instances.
 #[derive(Clone)]
@@ -63,8 +66,8 @@ impl ScalarFunction {
 
     /// One result per row. `arguments` are of the signature's types, each of `rows` rows.
     ///
-    /// Blocks this thread for up to the deadline, which the search for rows that trap has to
-    /// keep too; a first call may have to start the module before that.
+    /// Blocks this thread for up to the deadline of every 8,192 rows, which the search for rows
+    /// that trap has to keep too; a first call may have to start the module before that.
     pub fn call(&self, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef, CallError> {
         self.check(arguments, rows)?;
         let returns = &self.shared.signature.returns;
@@ -134,8 +137,35 @@ impl ScalarFunction {
         Ok(take(&results, &places, None).expect("every place is a result's"))
     }
 
-    /// The whole batch in one call; after a trap, also which rows are to blame.
+    /// All rows, in batches. Rows that the function refuses are found in every batch; whatever
+    /// else goes wrong ends the call.
     fn evaluate(&self, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef, CallError> {
+        if rows <= BATCH_ROWS {
+            return self.evaluate_batch(arguments, rows);
+        }
+        let (mut results, mut refused) = (Vec::new(), Vec::new());
+        for from in (0..rows).step_by(BATCH_ROWS) {
+            let own: Vec<usize> = (from..rows.min(from + BATCH_ROWS)).collect();
+            let batch: Vec<ArrayRef> = arguments
+                .iter()
+                .map(|argument| argument.slice(from, own.len()))
+                .collect();
+            let result = self.evaluate_batch(&batch, own.len());
+            match result.map_err(|error| renumbered(error, &own)) {
+                Ok(result) => results.push(result),
+                Err(CallError::Rows(errors)) => refused.extend(errors),
+                Err(error) => return Err(error),
+            }
+        }
+        if !refused.is_empty() {
+            return Err(CallError::Rows(refused));
+        }
+        let results: Vec<&dyn Array> = results.iter().map(|result| &**result).collect();
+        concat(&results).map_err(|error| CallError::BadOutput(error.to_string()))
+    }
+
+    /// One batch in one call; after a trap, also which rows are to blame.
+    fn evaluate_batch(&self, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef, CallError> {
         let warm = self.shared.idle.lock().pop();
         let mut instance = match warm {
             Some(instance) => instance,

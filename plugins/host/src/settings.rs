@@ -13,7 +13,7 @@ pub struct Settings {
     /// Where compiled code is kept between starts. Only the host may write there:
     /// what lies in it is run. None: every start compiles again.
     pub cache_dir: Option<PathBuf>,
-    /// How long one batch may take, in real time.
+    /// How long one batch, of up to 8,192 rows, may take, in real time.
     pub deadline_ms: u64,
     /// How long a module may take to start and describe itself.
     pub start_deadline_ms: u64,
@@ -21,7 +21,7 @@ pub struct Settings {
     pub memory_bytes: usize,
     /// Size of a module's file.
     pub module_bytes: usize,
-    /// What one call may hand back.
+    /// What one batch may hand back.
     pub result_bytes: usize,
     /// Whether components may import `millstream:udf/clock`.
     pub grant_clock: bool,

@@ -16,12 +16,14 @@ use crate::house::{House, doubles};
 /// `tests/guests/kinds`, built once.
 static KINDS: LazyLock<Vec<u8>> = LazyLock::new(|| build::rust(&build::guest("kinds"), "kinds"));
 
-fn kinds() -> House {
+/// A house for the functions of `tests/guests/kinds`.
+pub fn kinds() -> House {
     House::new(Settings::default())
 }
 
+/// One of these functions.
 #[track_caller]
-fn function(
+pub fn function(
     house: &House,
     name: &str,
     arguments: &[DataType],

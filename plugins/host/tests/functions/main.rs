@@ -3,6 +3,7 @@
 //! Functions are built from source; see `build` for what that installs and where it is kept.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod batches;
 mod build;
 mod cache;
 mod columns;
