@@ -78,7 +78,7 @@ impl Core {
         let rows_in: usize = polled.values().map(|polled| polled.rows.num_rows()).sum();
         self.undecodable(&mut polled, &mut outbox, &mut progress)?;
         let stepped = self.step(&mut polled, pace, &mut outbox, &mut progress)?;
-        self.late(&stepped.late, &mut outbox, &mut progress)?;
+        self.late(&stepped.late, &polled, &mut outbox, &mut progress)?;
         let letters = outbox.records.len();
         for (sink, delta) in &stepped.sinks {
             outbox.records.extend(self.encode(*sink, delta)?);

@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | `GET /v1/jobs` | every job |
-//! | `POST /v1/jobs` `{name, script, base, explain}` | start a script, or explain it |
+//! | `POST /v1/jobs` `{name, script, base, explain}` | start a script, or explain it; `explained` is what its `EXPLAIN` statements say |
 //! | `GET /v1/jobs/{job}` | one job with its dataflow and counters |
 //! | `POST /v1/jobs/{job}/stop?drain=true` · `/resume` | stop, go on |
 //! | `DELETE /v1/jobs/{job}` | forget a stopped job |
@@ -153,8 +153,12 @@ async fn submit(
         let dataflow = jobs.explain(&asked.script, asked.base).await?;
         return Ok(Json(json!({ "dataflow": dataflow })).into_response());
     }
-    let info = jobs.submit(&asked.name, &asked.script, asked.base).await?;
-    Ok((StatusCode::CREATED, Json(info)).into_response())
+    let submitted = jobs.execute(&asked.name, &asked.script, asked.base).await?;
+    let status = match submitted.job {
+        Some(_) => StatusCode::CREATED,
+        None => StatusCode::OK,
+    };
+    Ok((status, Json(submitted)).into_response())
 }
 
 async fn describe(

@@ -109,6 +109,17 @@ pub struct JobDetail {
     pub last_epoch_ms: u64,
 }
 
+/// What came of a script.
+#[derive(Clone, Debug, Serialize)]
+pub struct Submitted {
+    /// The job that runs now; none if the script only explains.
+    #[serde(flatten)]
+    pub job: Option<JobInfo>,
+    /// The dataflows that its `EXPLAIN` statements ask about, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explained: Option<String>,
+}
+
 impl Jobs {
     /// Finds the jobs of an earlier process and starts those that were running. One that cannot
     /// start is kept as failed; it does not stop the others.
@@ -139,18 +150,37 @@ impl Jobs {
         Ok(jobs)
     }
 
-    /// Plans a script and starts it. `name` is used unless the script sets `pipeline.name`;
-    /// relative paths of its files are below `base`. Fails with everything wrong at once, and
-    /// then nothing is kept.
+    /// Plans a script and starts its job, as [`Jobs::execute`] does; fails without an `INSERT`.
     pub async fn submit(
         &self,
         name: &str,
         script: &str,
         base: PathBuf,
     ) -> Result<JobInfo, JobError> {
+        let submitted = self.execute(name, script, base).await?;
+        submitted.job.ok_or(JobError::NothingToRun)
+    }
+
+    /// Plans a script, answers its `EXPLAIN` statements and starts the rest of it. `name` is used
+    /// unless the script sets `pipeline.name`; relative paths of its files are below `base`. Fails
+    /// with everything wrong at once, and then nothing is kept.
+    pub async fn execute(
+        &self,
+        name: &str,
+        script: &str,
+        base: PathBuf,
+    ) -> Result<Submitted, JobError> {
         let plan = self.plan(name, script, &base).await?;
+        let explained: Vec<String> = plan.explained.iter().map(planner::explain).collect();
+        let explained = (!explained.is_empty()).then(|| explained.join("\n"));
         if plan.dataflow.nodes.is_empty() {
-            return Err(JobError::NothingToRun);
+            return match explained {
+                None => Err(JobError::NothingToRun),
+                explained => Ok(Submitted {
+                    job: None,
+                    explained,
+                }),
+            };
         }
         let name = plan.dataflow.name.clone();
         definition::check_name(&name)?;
@@ -170,7 +200,10 @@ impl Jobs {
             definition::remove(&*self.inner.around.disk, &self.inner.around.folder, &name)?;
             return Err(why);
         }
-        self.info(&name)
+        Ok(Submitted {
+            job: Some(self.info(&name)?),
+            explained,
+        })
     }
 
     /// The dataflow of a script as text, one block for each of its outputs.

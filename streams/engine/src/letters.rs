@@ -6,6 +6,7 @@ use bytes::Bytes;
 use format::{Encoder, Format, Options};
 
 /// Why something became a dead letter, and where it came from.
+#[derive(Clone, Copy)]
 pub(crate) struct Story<'a> {
     pub(crate) job: &'a str,
     /// `undecodable`, `late` or `function`.

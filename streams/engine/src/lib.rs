@@ -18,7 +18,7 @@ mod topic;
 pub use error::{BoxError, Error};
 pub use http::{Submit, router};
 pub use job::{Ended, Job, Parts, Stop};
-pub use jobs::{JobDetail, JobError, JobInfo, JobState, Jobs, Surroundings};
+pub use jobs::{JobDetail, JobError, JobInfo, JobState, Jobs, Submitted, Surroundings};
 pub use lookups::FileLookups;
 pub use outbox::{Outbox, OutputRecord};
 pub use settings::{Settings, Sync};

@@ -1,6 +1,7 @@
 //! Topics as sources and sinks of a job, and the commit that makes an epoch visible.
 
 mod encoder;
+mod envelope;
 mod options;
 mod publisher;
 mod source;

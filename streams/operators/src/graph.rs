@@ -44,6 +44,8 @@ pub struct Stepped {
 pub struct Late {
     pub node: NodeId,
     pub rows: RecordBatch,
+    /// The same rows as rows of the sources, if they came one to one.
+    pub sources: Option<Vec<(NodeId, u32)>>,
 }
 
 impl Graph {
@@ -156,10 +158,13 @@ impl Graph {
                 }
                 _ => error,
             })?;
-            if let Some(rows) = late.filter(|rows| rows.num_rows() > 0) {
+            if let Some(late) = late.filter(|late| !late.numbers.is_empty()) {
+                let numbers = of_whole(late.numbers, mask.as_ref());
+                let from = node.inputs.first();
                 stepped.late.push(Late {
                     node: NodeId(position),
-                    rows,
+                    rows: late.rows,
+                    sources: from.and_then(|from| back_to_sources(&traces, *from, numbers)),
                 });
             }
             traces.push(Trace {
@@ -209,6 +214,17 @@ impl Graph {
     }
 }
 
+/// Numbers among the rows that an operator was shown as numbers in its whole input.
+fn of_whole(mut numbers: Vec<u32>, mask: Option<&BooleanArray>) -> Vec<u32> {
+    if let Some(mask) = mask {
+        let shown: Vec<u32> = mask.values().set_indices_u32().collect();
+        numbers
+            .iter_mut()
+            .for_each(|number| *number = shown[*number as usize]);
+    }
+    numbers
+}
+
 /// Makes an error about the rows that an operator was shown one about its whole input.
 fn of_whole_input(error: Error, mask: Option<&BooleanArray>) -> Error {
     match (error, mask) {
@@ -221,9 +237,11 @@ fn of_whole_input(error: Error, mask: Option<&BooleanArray>) -> Error {
             },
             Some(mask),
         ) => {
-            let shown: Vec<u32> = mask.values().set_indices_u32().collect();
+            let numbers = rows.iter().map(|error| error.row).collect();
+            let numbers = of_whole(numbers, Some(mask));
             rows.iter_mut()
-                .for_each(|error| error.row = shown[error.row as usize]);
+                .zip(numbers)
+                .for_each(|(error, number)| error.row = number);
             Error::Rows {
                 operator,
                 rows,

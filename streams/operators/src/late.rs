@@ -4,13 +4,33 @@ use crate::{Error, RowError, Watermark, window::milliseconds};
 use arrow::{
     array::{Array, BooleanArray, RecordBatch},
     compute::{filter_record_batch, not},
+    error::ArrowError,
 };
 use dataflow::Delta;
+
+/// Rows of an operator's input that came too late to count.
+#[derive(Clone, Debug)]
+pub struct LateRows {
+    pub(crate) rows: RecordBatch,
+    /// Their numbers in the input.
+    pub(crate) numbers: Vec<u32>,
+}
+
+impl LateRows {
+    /// The rows of an input that the mask does not keep.
+    pub(crate) fn beside(kept: &BooleanArray, input: &RecordBatch) -> Result<Self, ArrowError> {
+        let late = not(kept)?;
+        Ok(Self {
+            rows: filter_record_batch(input, &late)?,
+            numbers: late.values().set_indices_u32().collect(),
+        })
+    }
+}
 
 /// An input without its late rows.
 pub(crate) struct Punctual {
     pub(crate) delta: Delta,
-    pub(crate) late: Option<RecordBatch>,
+    pub(crate) late: Option<LateRows>,
     /// Which rows of the input are left; `None` if all are.
     mask: Option<BooleanArray>,
 }
@@ -38,10 +58,9 @@ impl Punctual {
             .iter()
             .map(|end| Some(end.is_some_and(|end| !before.closes(end))))
             .collect();
-        let late = filter_record_batch(input.batch(), &not(&punctual)?)?;
         Ok(Self {
             delta: input.filter(&punctual)?,
-            late: Some(late),
+            late: Some(LateRows::beside(&punctual, input.batch())?),
             mask: Some(punctual),
         })
     }

@@ -31,6 +31,7 @@ pub use build::Environment;
 pub use error::{Error, RowError};
 pub use expressions::Functions;
 pub use graph::{Graph, Late, Stepped};
+pub use late::LateRows;
 pub use lookup_cache::{Fetched, Lookup, Lookups};
 pub use omitted::Omitted;
 pub use operator::{Operator, Output, RowMap, Step};

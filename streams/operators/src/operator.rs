@@ -1,8 +1,8 @@
 //! What every operator is: something that turns the changes of its inputs into the change of
 //! its output, once per epoch.
 
-use crate::{Error, Watermark};
-use arrow::array::{BooleanArray, Int64Array, RecordBatch, UInt32Array};
+use crate::{Error, LateRows, Watermark};
+use arrow::array::{BooleanArray, Int64Array, UInt32Array};
 use dataflow::Delta;
 use state::State;
 
@@ -32,7 +32,7 @@ pub struct Output {
     /// Where the rows of `delta` come from.
     pub rows: RowMap,
     /// Rows of the input that came too late to count.
-    pub late: Option<RecordBatch>,
+    pub late: Option<LateRows>,
     /// Per row the watermark it calls for, ms since 1970. Only the watermark operator has them.
     pub watermarks: Option<Int64Array>,
 }

@@ -1,9 +1,9 @@
 //! Assigns each row to the tumbling window of its event time.
 
-use crate::{Error, Operator, Output, RowMap, Step};
+use crate::{Error, Operator, Output, RowMap, Step, late::LateRows};
 use arrow::{
     array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, RecordBatch, TimestampMillisecondArray},
-    compute::{cast, filter_record_batch, is_not_null, is_null},
+    compute::{cast, is_not_null},
     datatypes::{DataType, SchemaRef, TimeUnit, TimestampMillisecondType},
 };
 use dataflow::{Delta, Tumble};
@@ -46,7 +46,7 @@ impl Operator for TumbleWindow {
         }
         let timed = is_not_null(times)?;
         let kept = input.filter(&timed)?;
-        let untimed = filter_record_batch(input.batch(), &is_null(times)?)?;
+        let untimed = LateRows::beside(&timed, input.batch())?;
         let delta = kept.with_batch(self.assign(kept.batch())?)?;
         Ok(Output {
             late: Some(untimed),

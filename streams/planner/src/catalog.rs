@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{roles::Role, supported::Relations};
+use crate::{error::Place, roles::Role, supported::Relations};
 
 /// A table as the script declares it, with what plans need to know beyond its description.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Table {
     pub(crate) watermark: Option<Expr>,
     /// What is known of each column's time.
     pub(crate) roles: Vec<Role>,
+    /// Where the primary key is declared, if there is one.
+    pub(crate) key_place: Option<Place>,
 }
 
 /// A view: its plan, and whether something reads it.

@@ -64,6 +64,7 @@ pub(crate) fn table(
     table.plain_columns(&declared.columns, connector, &mut errors);
     table.computed_columns(declared.columns, &mut errors);
     let primary_key = table.primary_key(&declared.primary_key, &mut errors);
+    let key_place = declared.primary_key.first().map(|column| column.place);
     let watermark = match declared.watermark {
         Some((column, expression)) => table
             .watermark(&column, expression)
@@ -88,6 +89,7 @@ pub(crate) fn table(
         computed: table.computed,
         watermark: expression,
         roles: table.roles,
+        key_place,
     })
 }
 

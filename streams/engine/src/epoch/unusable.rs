@@ -160,10 +160,16 @@ impl Core {
     pub(super) fn late(
         &self,
         late: &[Late],
+        polled: &BTreeMap<NodeId, Polled>,
         outbox: &mut Outbox,
         progress: &mut Progress,
     ) -> Result<(), Error> {
-        for Late { node, rows } in late {
+        for Late {
+            node,
+            rows,
+            sources,
+        } in late
+        {
             let operator = self.dataflow.node(*node).kind.name();
             count(progress, "late", rows.num_rows());
             match &self.dataflow.policies.late {
@@ -183,7 +189,20 @@ impl Core {
                         origin: None,
                         ..self.story()
                     };
-                    outbox.records.extend(letters::rows(topic, rows, &story)?);
+                    let Some(sources) = sources else {
+                        outbox.records.extend(letters::rows(topic, rows, &story)?);
+                        continue;
+                    };
+                    for (source, row) in sources {
+                        let polled = &polled[source];
+                        let row = *row as usize;
+                        let origin = Some((&**polled.queue_of(row), polled.offsets[row]));
+                        let story = Story { origin, ..story };
+                        let original = &polled.originals[row];
+                        outbox
+                            .records
+                            .push(letters::record(topic, original, &story));
+                    }
                 }
             }
         }

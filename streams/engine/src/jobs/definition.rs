@@ -30,6 +30,8 @@ pub enum Target {
 
 const FILE: &str = "job.json";
 const LONGEST_NAME: usize = 100;
+/// A connector commits its epochs as the job of this name and its own.
+const CONNECTORS: &str = "connect-";
 
 /// A job's name is a folder's name and part of a consumer group's.
 pub fn check_name(name: &str) -> Result<(), JobError> {
@@ -42,6 +44,9 @@ pub fn check_name(name: &str) -> Result<(), JobError> {
         ),
         _ => match name.chars().find(|c| !allowed(*c)) {
             Some(c) => format!("it contains {c:?}; allowed are a-z A-Z 0-9 - _"),
+            None if name.starts_with(CONNECTORS) => {
+                format!("names that begin with {CONNECTORS} belong to connectors")
+            }
             None => return Ok(()),
         },
     };
@@ -82,4 +87,28 @@ pub fn load_all(disk: &dyn Disk, folder: &Path) -> std::io::Result<Vec<Definitio
 /// Removes a job with all it has kept.
 pub fn remove(disk: &dyn Disk, folder: &Path, name: &str) -> std::io::Result<()> {
     disk.remove_dir_all(&folder.join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, refused: Option<&str>) {
+        let why = check_name(name).err().map(|why| why.to_string());
+        match (why, refused) {
+            (Some(why), Some(refused)) => assert!(why.contains(refused), "{why}"),
+            (why, refused) => assert_eq!(why.as_deref(), refused, "{name}"),
+        }
+    }
+
+    #[test]
+    fn a_job_has_a_name_that_is_nobody_elses() {
+        check("airport-delays", None);
+        check("connect", None);
+        check("connect-flights", Some("belong to connectors"));
+        check("a/b", Some("contains '/'"));
+        check("", Some("empty"));
+        check(&"x".repeat(101), Some("101 characters"));
+    }
 }

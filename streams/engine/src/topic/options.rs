@@ -12,6 +12,8 @@ use crate::BoxError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
     Earliest,
+    /// Where the consumer group is; at the earliest message of a queue that it never read.
+    Committed,
     Latest,
     /// Messages stored at or after this, ms since 1970.
     Timestamp(i64),
@@ -50,6 +52,7 @@ impl TopicOptions {
             start: start(
                 option("scanStartupMode"),
                 option("offsetFromTimestamp").or(option("startTimeMs")),
+                option("consumerGroup").is_some(),
             )?,
             tag: option("tag").map(str::to_owned),
             sql: option("sql").map(str::to_owned),
@@ -59,7 +62,7 @@ impl TopicOptions {
     }
 }
 
-fn start(mode: Option<&str>, timestamp: Option<&str>) -> Result<Start, BoxError> {
+fn start(mode: Option<&str>, timestamp: Option<&str>, has_group: bool) -> Result<Start, BoxError> {
     let timestamp = timestamp
         .map(|text| {
             text.parse()
@@ -71,8 +74,10 @@ fn start(mode: Option<&str>, timestamp: Option<&str>) -> Result<Start, BoxError>
             .as_deref(),
         timestamp,
     ) {
-        (None, None) | (Some("earliest" | "earliest-offset" | "group-offsets"), _) => {
-            Ok(Start::Earliest)
+        (None, None) | (Some("earliest" | "earliest-offset"), _) => Ok(Start::Earliest),
+        (Some("group-offsets"), _) if has_group => Ok(Start::Committed),
+        (Some("group-offsets"), _) => {
+            Err("'scanStartupMode' = 'group-offsets' needs 'consumerGroup'".into())
         }
         (Some("latest" | "latest-offset"), _) => Ok(Start::Latest),
         (None | Some("timestamp"), Some(timestamp)) => Ok(Start::Timestamp(timestamp)),
@@ -80,7 +85,7 @@ fn start(mode: Option<&str>, timestamp: Option<&str>) -> Result<Start, BoxError>
             Err("'scanStartupMode' = 'timestamp' needs 'offsetFromTimestamp'".into())
         }
         (Some(other), _) => Err(format!(
-            "'scanStartupMode' = '{other}' is none of earliest, latest, timestamp"
+            "'scanStartupMode' = '{other}' is none of earliest, latest, timestamp, group-offsets"
         )
         .into()),
     }
@@ -90,20 +95,31 @@ fn start(mode: Option<&str>, timestamp: Option<&str>) -> Result<Start, BoxError>
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check(mode: Option<&str>, timestamp: Option<&str>, group: bool, expected: Option<Start>) {
+        let start = start(mode, timestamp, group).ok();
+        assert_eq!(start, expected, "{mode:?} {timestamp:?} {group}");
+    }
+
     #[test]
     fn a_source_starts_where_its_options_say() {
-        assert_eq!(start(None, None).expect("the default"), Start::Earliest);
-        assert_eq!(start(Some("LATEST"), None).expect("a mode"), Start::Latest);
-        assert_eq!(
-            start(Some("timestamp"), Some("17")).expect("a time"),
-            Start::Timestamp(17)
+        check(None, None, true, Some(Start::Earliest));
+        check(Some("LATEST"), None, false, Some(Start::Latest));
+        check(
+            Some("timestamp"),
+            Some("17"),
+            false,
+            Some(Start::Timestamp(17)),
         );
-        assert_eq!(
-            start(None, Some("17")).expect("a time alone"),
-            Start::Timestamp(17)
-        );
-        assert!(start(Some("timestamp"), None).is_err());
-        assert!(start(Some("yesterday"), None).is_err());
-        assert!(start(None, Some("noon")).is_err());
+        check(None, Some("17"), false, Some(Start::Timestamp(17)));
+        check(Some("timestamp"), None, false, None);
+        check(Some("yesterday"), None, false, None);
+        check(None, Some("noon"), false, None);
+    }
+
+    #[test]
+    fn only_a_table_with_a_group_starts_where_its_group_is() {
+        check(Some("group-offsets"), None, true, Some(Start::Committed));
+        check(Some("group-offsets"), None, false, None);
     }
 }

@@ -18,6 +18,7 @@ use futures::future::try_join_all;
 use model::{ConsumerGroup, QueueId, QueueOffset, StoredMessage, Timestamp, properties};
 
 use super::TopicOptions;
+use super::envelope::deletion;
 use super::options::Start;
 use crate::BoxError;
 use crate::source::{BadRecord, PollLimits, Polled, PolledQueue, SourceReader, Sources};
@@ -200,10 +201,18 @@ impl SourceReader for TopicReader {
             queue.began = queue.next;
         }
         let pulled = self.pull(limits).await?;
+        // Told apart before they are decoded: to some formats an empty body is a row.
+        let deletions: Vec<Option<String>> = pulled
+            .iter()
+            .flatten()
+            .map(|stored| deletion(&stored.message))
+            .collect();
         let bodies: Vec<Bytes> = pulled
             .iter()
             .flatten()
-            .map(|stored| stored.message.body.clone())
+            .zip(&deletions)
+            .filter(|(_, deletion)| deletion.is_none())
+            .map(|(stored, _)| stored.message.body.clone())
             .collect();
         let (body, undecodable) = self.decoder.decode(&bodies);
         let mut bad = vec![None; bodies.len()];
@@ -219,17 +228,21 @@ impl SourceReader for TopicReader {
             undecodable: Vec::new(),
         };
         let mut kept = Vec::with_capacity(bodies.len());
-        let mut fates = bad.into_iter();
+        let mut decoded = bad.into_iter();
+        let mut fates = deletions.into_iter().map(|deletion| match deletion {
+            Some(why) => Some((Bytes::new(), why)),
+            None => decoded.next().flatten().map(|bad| (bad.original, bad.why)),
+        });
         for (number, (queue, messages)) in self.queues.iter().zip(&pulled).enumerate() {
             let before = kept.len();
             for stored in messages {
                 let offset = stored.queue_offset.0 as i64;
                 match fates.next().flatten() {
-                    Some(undecodable) => polled.undecodable.push(BadRecord {
+                    Some((bytes, why)) => polled.undecodable.push(BadRecord {
                         queue: number,
                         offset,
-                        bytes: undecodable.original,
-                        why: undecodable.why,
+                        bytes,
+                        why,
                     }),
                     None => {
                         polled.originals.push(stored.message.body.clone());
@@ -341,6 +354,10 @@ async fn first(
 ) -> Result<QueueOffset, BoxError> {
     Ok(match start {
         Start::Earliest => consumer.min_offset(queue).await?,
+        Start::Committed => match consumer.committed(queue).await? {
+            Some(committed) => committed,
+            None => consumer.min_offset(queue).await?,
+        },
         Start::Latest => consumer.max_offset(queue).await?,
         Start::Timestamp(time) => consumer.offset_at(queue, Timestamp(time)).await?,
     })

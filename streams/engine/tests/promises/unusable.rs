@@ -2,13 +2,113 @@
 //! them is committed.
 
 use dataflow::RowPolicy;
-use engine::{Error, Sync};
+use engine::{Error, OutputRecord, Sync};
 use runtime::Rng;
 
 use crate::{
     counts::windowed_counts,
-    world::{Run, World, to},
+    world::{Cell, Run, World, to},
 };
+
+/// What has no result, in a script whose windows are fed through a projection and a filter.
+fn hundreds(kind: &str, policy: &str) -> String {
+    format!(
+        "SET 'errors.{kind}' = '{policy}';
+         SET 'errors.dead-letter.topic' = 'letters';
+         CREATE TABLE output (k STRING, n BIGINT)
+           WITH ('connector' = 'rocketmq', 'topic' = 'output', 'format' = 'json');
+         CREATE VIEW shares AS SELECT 100 / v AS share, ts, k FROM input WHERE k <> 'x';
+         INSERT INTO output SELECT k, SUM(share)
+           FROM TABLE(TUMBLE(TABLE shares, DESCRIPTOR(ts), INTERVAL '1' SECOND))
+           GROUP BY k, window_start, window_end;"
+    )
+}
+
+/// Record 2 of queue 1 comes when windows up to 5 s are closed, and cannot be used.
+async fn check(kind: &str, counter: &str, bad: Cell, original: &str, why: &str) {
+    for policy in ["fail", "skip", "dead-letter"] {
+        let good = vec![Some(("x", 1, 5_000)), Some(("a", 10, 5_000))];
+        let world = World {
+            queues: vec![good; 3],
+            ..World::default()
+        };
+        let run = Run::of_script(&hundreds(kind, policy), None, world);
+        let mut job = run.open().await.expect("the job opens");
+        run.read(&mut job).await.expect("nothing is wrong yet");
+        let later = [bad, Some(("b", 5, 5_500))];
+        run.broker.world().queues[1].extend(later);
+        let read = run.read(&mut job).await;
+        if policy == "fail" {
+            let error = read.expect_err("the job may not skip").to_string();
+            assert!(error.contains(why), "{error}");
+            assert!(run.broker.world().positions["1"] <= 2, "{kind}");
+            continue;
+        }
+        read.expect("the job goes on");
+        let status = job.status();
+        job.drain().await.expect("the job drains");
+        let world = run.broker.world();
+        assert_eq!(to(&world, "output"), ["a 30", "b 20"], "{kind} {policy}");
+        assert_eq!(status.borrow().counters[counter], 1, "{kind} {policy}");
+        let letters = world
+            .output
+            .iter()
+            .filter(|record| record.destination == "letters");
+        let letters: Vec<&OutputRecord> = letters.collect();
+        if policy == "skip" {
+            assert!(letters.is_empty(), "{kind}");
+            continue;
+        }
+        assert_eq!(to(&world, "letters"), [original], "{kind}");
+        for (name, value) in [
+            ("MILLSTREAM_JOB", "job"),
+            ("MILLSTREAM_ERROR", kind),
+            ("MILLSTREAM_ORIGIN_QUEUE", "1"),
+            ("MILLSTREAM_ORIGIN_OFFSET", "2"),
+        ] {
+            let told = (name.to_owned(), value.to_owned());
+            assert!(letters[0].properties.contains(&told), "{kind} {told:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_does_not_decode_stops_the_job_is_skipped_or_kept_as_it_came() {
+    check(
+        "undecodable",
+        "undecodable",
+        None,
+        "not a row",
+        "record 2 of 1",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_row_that_is_too_late_stops_the_job_is_skipped_or_kept_as_it_came() {
+    let late = Some(("c", 1, 20));
+    check(
+        "late",
+        "late",
+        late,
+        r#"("c", 1, 20)"#,
+        "1 rows came too late",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_row_without_a_result_stops_the_job_is_skipped_or_kept_as_it_came() {
+    let zero = Some(("c", 0, 5_000));
+    check(
+        "function",
+        "failed",
+        zero,
+        r#"("c", 0, 5000)"#,
+        "Divide by zero",
+    )
+    .await;
+}
 
 #[tokio::test]
 async fn an_unusable_record_becomes_a_dead_letter_with_its_bytes_and_origin() {

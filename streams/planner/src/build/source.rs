@@ -92,6 +92,15 @@ impl Builder<'_> {
             )
             .why(self.connectors.abilities(connector)));
         }
+        if let Some(place) = table.key_place {
+            return Err(Error::new(
+                "sql.source.key",
+                place,
+                format!("table {} has a primary key and cannot be read as a stream", spec.name),
+            )
+            .why("every record of a topic is read as one more row: older versions of a key, and deletions, would count too")
+            .hint("leave PRIMARY KEY out to read every version as a row of its own"));
+        }
         let mut filters = scan.filters.iter();
         if let Some(filter) = filters.next() {
             return Err(Error::unsupported(
@@ -137,14 +146,9 @@ impl Builder<'_> {
             .iter()
             .map(|column| spec.columns[*column].field())
             .collect();
-        let key: Option<Vec<usize>> = spec
-            .primary_key
-            .iter()
-            .map(|column| read.iter().position(|known| known == column))
-            .collect();
         let traits = Traits {
             append_only: true,
-            unique_key: key.filter(|key| !key.is_empty()),
+            unique_key: None,
             event_time: None,
             state_bound: StateBound::Stateless,
         };
