@@ -98,6 +98,9 @@ pub struct Up {
     /// Overrides one setting: `--set store.flush=sync`.
     #[arg(long = "set", value_name = "PART.KEY=VALUE")]
     pub set: Vec<String>,
+    /// Lets it listen where other machines reach it, though there is no login.
+    #[arg(long)]
+    pub insecure: bool,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -108,7 +111,7 @@ pub struct Demo {
     /// Keep data here and go on from it; default: a temporary folder.
     #[arg(long)]
     pub data: Option<PathBuf>,
-    /// Folder with `flights-20k.csv`, `airports.csv`, `flights.sql` and the function.
+    /// Folder laid out as `examples/flights`: the two CSV files, the script and the connectors' files.
     #[arg(long)]
     pub input: Option<PathBuf>,
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use client::Client;
 use model::{NameError, Topic};
+use protocol::ResponseCode;
 use runtime::{Clock, Net, Tasks};
 
 use crate::arguments::{Arguments, Command, Global};
@@ -88,14 +89,29 @@ pub fn explained(why: client::Error) -> anyhow::Error {
         Error::Unreachable { .. } | Error::TimedOut { .. } => Failure::new(Exit::Unreachable, "unreachable", text)
             .why("the name server's address comes from -n, MILLSTREAM_NAMESERVERS or its default; a broker's from its route")
             .fix("start a house:  millstream up"),
-        Error::NoBroker { .. } | Error::NoQueues { .. } => Failure::new(Exit::Unreachable, "broker.none", text).fix("is a broker running and registered?  millstream up"),
-        Error::Name(_) | Error::Illegal { .. } => Failure::new(Exit::Usage, "usage", text),
+        Error::NoBroker { .. } | Error::NoQueues { .. } => Failure::new(Exit::Unreachable, "broker.none", text)
+            .why("a broker registers with every name server it is given, and is forgotten when it stops")
+            .fix("is a broker running and registered?  millstream up"),
+        Error::Name(_) => Failure::new(Exit::Usage, "usage", text)
+            .why("names are part of the protocol, and other clients could not use this one")
+            .fix("choose a name of allowed characters"),
+        Error::Illegal { .. } => Failure::new(Exit::Usage, "usage", text)
+            .why("nothing was sent: no broker could take it")
+            .fix("see  millstream --help"),
         Error::Refused { address, asked, code, remark } => {
             let (what, rest) = remark.trim().split_once('\n').unwrap_or((remark.trim(), ""));
             let who = format!("{address} answered {asked} with code {code}");
-            Failure::new(Exit::Usage, "refused", what).why([rest, &who].join("\n").trim_start_matches('\n'))
+            let fix = match *code {
+                ResponseCode::SUBSCRIPTION_PARSE_FAILED => "mend the condition, as in  --filter \"price > 5 AND colour = 'blue'\"",
+                _ => "change what is asked; what there is:  millstream topic list, millstream group list",
+            };
+            Failure::new(Exit::Usage, "refused", what).why([rest, &who].join("\n").trim_start_matches('\n')).fix(fix)
         }
-        _ => Failure::new(Exit::Usage, "refused", text),
+        Error::Unsent { .. } => Failure::new(Exit::Usage, "refused", text)
+            .why("no attempt was acknowledged; the message may have been stored all the same")
+            .fix("see whether it is there:  millstream consume TOPIC --drain"),
+        _ => Failure::new(Exit::Usage, "refused", text)
+            .fix("see what there is:  millstream topic list, millstream group list"),
     };
     failure.into()
 }
@@ -143,7 +159,11 @@ pub fn confirm(yes: bool, what: &str) -> Result<()> {
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     if !matches!(answer.trim(), "y" | "Y" | "yes") {
-        bail!(Failure::new(Exit::Usage, "confirm", "nothing was deleted"));
+        bail!(
+            Failure::new(Exit::Usage, "confirm", "nothing was deleted")
+                .why(format!("the question about {what} was not answered with y"))
+                .fix("answer y, or say --yes")
+        );
     }
     Ok(())
 }

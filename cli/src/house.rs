@@ -100,11 +100,10 @@ impl House {
             doors: None,
         };
         if roles.name_server {
-            let address = address("nameserver.listen", &settings.nameserver.listen)?;
             let machine = &house.machine;
             let listening = NameServer::start(
                 &machine.net,
-                address,
+                settings.nameserver.listen.0,
                 metadata.key_values.clone(),
                 &machine.tasks,
             )
@@ -145,24 +144,13 @@ impl House {
         tracing::info!(?recovery, "the store is open");
         adopt(&disk, &path, &metadata)
             .with_context(|| format!("taking over {}", path.join("config").display()))?;
-        let listen = address("broker.listen", &settings.broker.listen)?;
-        let advertised = match settings.broker.advertise.as_str() {
-            "" => listen,
-            advertise => address("broker.advertise", advertise)?,
-        };
-        let name_servers = settings
-            .broker
-            .nameservers
-            .split(';')
-            .map(str::trim)
-            .filter(|server| !server.is_empty());
         let broker = BrokerSettings {
             cluster: settings.broker.cluster.clone(),
             name: settings.broker.name.clone(),
             id: settings.broker.id,
-            listen,
-            advertised,
-            name_servers: name_servers.map(str::to_owned).collect(),
+            listen: settings.broker.listen.0,
+            advertised: settings.broker.advertised(),
+            name_servers: settings.broker.nameservers.0.clone(),
             auto_create_topics: settings.topics.auto_create,
             auto_create_groups: settings.groups.auto_create,
             body_limit: usize::try_from(settings.limits.body.0).unwrap_or(usize::MAX),
@@ -183,7 +171,7 @@ impl House {
         } = self.machine.clone();
         let client = client::Settings {
             rng: rng.split("client"),
-            ..client::Settings::new(&settings.broker.nameservers, net, tasks.clone())
+            ..client::Settings::new(&settings.broker.nameservers.to_string(), net, tasks.clone())
         };
         let client = Client::connect(client).await?;
         let functions = plugin_host::Settings {
@@ -212,7 +200,7 @@ impl House {
             tasks,
         };
         let who = connect_runtime::Settings {
-            worker_id: settings.connect.listen.clone(),
+            worker_id: settings.connect.listen.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             commit: "millstream".to_owned(),
             cluster: settings.broker.cluster.clone(),
@@ -233,14 +221,14 @@ impl House {
         let admin = self
             .serve(
                 "admin.listen",
-                &settings.admin.listen,
+                settings.admin.listen.0,
                 engine::router(inner.jobs),
             )
             .await?;
         let connect = self
             .serve(
                 "connect.listen",
-                &settings.connect.listen,
+                settings.connect.listen.0,
                 connect_runtime::router(inner.connectors),
             )
             .await?;
@@ -248,12 +236,17 @@ impl House {
         Ok(())
     }
 
-    async fn serve(&self, key: &str, listen: &str, router: axum::Router) -> Result<SocketAddr> {
+    async fn serve(
+        &self,
+        key: &str,
+        listen: SocketAddr,
+        router: axum::Router,
+    ) -> Result<SocketAddr> {
         let Machine {
             clock, net, tasks, ..
         } = self.machine.clone();
         let listener = net
-            .listen(address(key, listen)?)
+            .listen(listen)
             .await
             .with_context(|| format!("{key}: cannot listen on {listen}"))?;
         let local = listener.local_addr()?;
@@ -308,9 +301,9 @@ fn store_settings(settings: &Settings) -> store::Settings {
             Flush::Sync => store::Flush::Sync,
         },
         hot_bytes: usize::try_from(settings.store.hot_bytes.0).unwrap_or(usize::MAX),
-        retention_hours: settings.store.retention.0.as_secs() / 3_600,
-        clean_percent: settings.store.clean_percent,
-        refuse_percent: settings.store.refuse_percent,
+        retention_hours: settings.store.retention.0,
+        clean_percent: settings.store.clean_percent.0,
+        refuse_percent: settings.store.refuse_percent.0,
         ..store::Settings::default()
     }
 }
@@ -318,9 +311,4 @@ fn store_settings(settings: &Settings) -> store::Settings {
 /// A path of the settings: absolute as it is, else below the data folder.
 pub fn below(data: &Path, path: &Path) -> PathBuf {
     data.join(path)
-}
-
-fn address(key: &str, text: &str) -> Result<SocketAddr> {
-    text.parse()
-        .with_context(|| format!("{key} = {text:?} is not an address such as 127.0.0.1:10911"))
 }

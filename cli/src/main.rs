@@ -9,8 +9,10 @@ mod house;
 mod nearest;
 mod old_names;
 mod output;
+mod progress;
 mod rest;
 mod settings;
+mod stop_signal;
 
 use std::process::ExitCode;
 
@@ -50,12 +52,26 @@ fn not_understood(why: &clap::Error) -> ExitCode {
     }
     let text = why.render().to_string();
     let (what, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let what = what.trim_start_matches("error: ");
     let (hints, usage) = rest.split_once("Usage:").unwrap_or((rest, ""));
-    let hints: Vec<_> = hints
+    let mut hints: Vec<_> = hints
         .lines()
         .map(|line| line.trim().trim_start_matches("tip: "))
         .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
         .collect();
+    // A value that does not fit says why in the same line.
+    let what = match (why.kind(), what.rsplit_once(": ")) {
+        (ErrorKind::ValueValidation, Some((what, reason))) => {
+            hints.insert(0, reason);
+            what
+        }
+        _ => what,
+    };
+    let usage = usage.lines().next().unwrap_or_default().trim();
+    let expected = format!("what is expected: {usage}");
+    if hints.is_empty() {
+        hints.push(&expected);
+    }
     // The words of the command, up to its first argument.
     let command: Vec<_> = usage
         .split_whitespace()
@@ -65,7 +81,7 @@ fn not_understood(why: &clap::Error) -> ExitCode {
         [] => "millstream".to_owned(),
         words => words.join(" "),
     };
-    let failure = Failure::new(Exit::Usage, "usage", what.trim_start_matches("error: "))
+    let failure = Failure::new(Exit::Usage, "usage", what)
         .why(hints.join("\n"))
         .fix(format!("see  {command} --help"));
     let json = |words: &[String]| matches!(words, [flag, value] if matches!(flag.as_str(), "-o" | "--output") && value == "json");
@@ -85,13 +101,15 @@ fn end(output: Output, outcome: anyhow::Result<()>) -> ExitCode {
     };
     let failure = match why.downcast::<Failure>() {
         Ok(failure) => failure,
-        Err(why) => Failure::new(Exit::Usage, "failed", why.to_string()).why(
-            why.chain()
-                .skip(1)
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(": "),
-        ),
+        Err(why) => Failure::new(Exit::Usage, "failed", why.to_string())
+            .why(
+                why.chain()
+                    .skip(1)
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(": "),
+            )
+            .fix("see  millstream --help"),
     };
     match output {
         Output::Table => eprintln!("{failure}"),

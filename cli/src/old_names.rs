@@ -1,13 +1,16 @@
 //! RocketMQ's names of the roles: `mqnamesrv`, and `mqbroker -n … -c broker.conf`.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
+use crate::commands::config;
 use crate::commands::up::{data_folder, serve};
 use crate::failure::{Exit, Failure};
 use crate::house::Roles;
-use crate::settings::{self, Layers, Line};
+use crate::output;
+use crate::settings::{self, Fate, Layers, Settings};
 
 /// Which of RocketMQ's start scripts this process was started as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,36 +30,37 @@ impl Role {
     }
 
     /// Runs the role until it is told to stop.
-    pub fn run(self, arguments: impl Iterator<Item = String>) -> Result<()> {
+    pub fn run(self, mut arguments: impl Iterator<Item = String>) -> Result<()> {
         let mut flags = vec![
             "topics.auto-create=true".to_owned(),
             "groups.auto-create=true".to_owned(),
         ];
-        let mut arguments = arguments.peekable();
+        // As in RocketMQ, the command line beats the file, in whatever order they are given.
+        let mut said = Vec::new();
         while let Some(argument) = arguments.next() {
-            let mut value = || {
-                arguments
-                    .next()
-                    .with_context(|| format!("{argument} needs a value"))
-            };
+            let mut value = || value(&argument, &mut arguments);
             match argument.as_str() {
-                "-n" | "--namesrvAddr" => flags.push(format!("broker.nameservers={}", value()?)),
-                "-c" | "--configFile" => flags.extend(translated(&PathBuf::from(value()?), self)?),
+                "-n" | "--namesrvAddr" => said.push(format!("broker.nameservers={}", value()?)),
+                "-c" | "--configFile" => {
+                    flags.extend(self.translated(&PathBuf::from(value()?))?);
+                }
                 "-p" | "--printConfigItem" => {
-                    print!("{}", settings::DEFAULT);
+                    output::line(settings::DEFAULT.trim_end());
                     return Ok(());
                 }
+                "--insecure" => said.push("security.insecure=true".to_owned()),
                 other => bail!(
                     Failure::new(
                         Exit::Usage,
                         "usage",
                         format!("{other:?} is not an option of this command")
                     )
-                    .why("Millstream knows -n ADDRESS, -c FILE and -p of RocketMQ's start scripts")
+                    .why("Millstream knows -n ADDRESS, -c FILE and -p of RocketMQ's start scripts, and --insecure of its own")
                     .fix("see  millstream --help")
                 ),
             }
         }
+        flags.append(&mut said);
         let (roles, data) = match self {
             Role::NameServer => (
                 Roles {
@@ -80,52 +84,51 @@ impl Role {
             ..Layers::default()
         })?;
         let told = settings.clone();
-        serve(settings, data, roles, move |_| match self {
-            Role::NameServer => println!(
-                "The Name Server boot success. serializeType=JSON, address {}",
-                told.nameserver.listen
-            ),
-            Role::Broker => println!(
-                "The broker[{}, {}] boot success. serializeType=JSON and name server is {}",
-                told.broker.name, told.broker.listen, told.broker.nameservers
-            ),
+        serve(settings, data, roles, move |_| {
+            // Whoever started it may have closed its output; it serves all the same.
+            writeln!(std::io::stdout(), "{}", self.boot_success(&told)).ok();
         })
+    }
+
+    /// The line that RocketMQ's quickstart and its users' scripts wait for, word for word.
+    fn boot_success(self, settings: &Settings) -> String {
+        match self {
+            Role::NameServer => format!(
+                "The Name Server boot success. serializeType=JSON, address {}",
+                settings.nameserver.listen
+            ),
+            Role::Broker => format!(
+                "The broker[{}, {}] boot success. serializeType=JSON and name server is {}",
+                settings.broker.name,
+                settings.broker.advertised(),
+                settings.broker.nameservers
+            ),
+        }
+    }
+
+    /// The flags of a properties file; what has no effect is said, what cannot be honoured ends the start.
+    fn translated(self, file: &Path) -> Result<Vec<String>> {
+        let text = config::read(file)?;
+        let translated = match self {
+            Role::NameServer => settings::translate_name_server(&text),
+            Role::Broker => settings::translate(&text),
+        };
+        config::refuse(file, &translated)?;
+        let name = file.display();
+        for line in &translated.lines {
+            if let Fate::WithoutEffect(_) = line.fate {
+                eprintln!("{name}: {line}");
+            }
+        }
+        Ok(translated.flags().map(str::to_owned).collect())
     }
 }
 
-/// The flags of a properties file; what has no effect is said, what cannot be honoured ends the start.
-fn translated(file: &Path, role: Role) -> Result<Vec<String>> {
-    let text =
-        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    if role == Role::NameServer {
-        let port = text.lines().find_map(|line| {
-            line.trim()
-                .strip_prefix("listenPort")?
-                .trim()
-                .strip_prefix('=')
-        });
-        return Ok(port
-            .map(|port| format!("nameserver.listen=127.0.0.1:{}", port.trim()))
-            .into_iter()
-            .collect());
-    }
-    let translated = settings::translate(&text);
-    let refusals = translated.refusals();
-    if !refusals.is_empty() {
-        bail!(
-            Failure::new(
-                Exit::Usage,
-                "settings.broker-conf",
-                format!("{} cannot be used as it is", file.display())
-            )
-            .why(refusals.join("\n"))
-            .fix("change these lines; see all with  millstream config check FILE")
-        );
-    }
-    for line in &translated.lines {
-        if let Line::WithoutEffect { key, why } = line {
-            eprintln!("{}: {key} has no effect here: {why}", file.display());
-        }
-    }
-    Ok(translated.flags().map(str::to_owned).collect())
+/// What follows an option that needs it.
+fn value(option: &str, rest: &mut impl Iterator<Item = String>) -> Result<String, Failure> {
+    rest.next().ok_or_else(|| {
+        Failure::new(Exit::Usage, "usage", format!("{option} needs a value"))
+            .why("it is the last word of the command line")
+            .fix("as in  mqbroker -n 127.0.0.1:9876 -c broker.conf")
+    })
 }

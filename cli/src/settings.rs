@@ -3,22 +3,35 @@
 //! `file < MILLSTREAM__BROKER__LISTEN < --set broker.listen=…`. The printed default is the
 //! manual: every key stands in [`DEFAULT`] with its meaning.
 
+mod address;
 mod broker_conf;
 mod check;
+mod doors;
 mod layers;
+mod namesrv_conf;
+mod properties;
 mod units;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use broker_conf::{Line, translate};
+pub use address::{Address, Advertise, NameServers};
+pub use broker_conf::translate;
 pub use check::check;
 pub use layers::{Layers, load};
-pub use units::{Bytes, Span};
+pub use namesrv_conf::translate_name_server;
+pub use properties::{Fate, Translated};
+pub use units::{Bytes, Hours, Percent, Span};
 
 /// Every key with its default and what it means: what `millstream config default` prints.
 pub const DEFAULT: &str = include_str!("settings/default.toml");
+
+/// What a file that names a port or an address, but not both, leaves to the default.
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const NAME_SERVER_PORT: u16 = 9_876;
+const BROKER_PORT: u16 = 10_911;
 
 /// All settings, one table a part.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -34,12 +47,13 @@ pub struct Settings {
     pub functions: Functions,
     pub connect: Connect,
     pub admin: Admin,
+    pub security: Security,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct NameServer {
-    pub listen: String,
+    pub listen: Address,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -48,9 +62,9 @@ pub struct Broker {
     pub cluster: String,
     pub name: String,
     pub id: u64,
-    pub listen: String,
-    pub advertise: String,
-    pub nameservers: String,
+    pub listen: Address,
+    pub advertise: Advertise,
+    pub nameservers: NameServers,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -59,9 +73,9 @@ pub struct Store {
     pub path: PathBuf,
     pub flush: Flush,
     pub segment_bytes: Bytes,
-    pub retention: Span,
-    pub clean_percent: u8,
-    pub refuse_percent: u8,
+    pub retention: Hours,
+    pub clean_percent: Percent,
+    pub refuse_percent: Percent,
     pub hot_bytes: Bytes,
 }
 
@@ -104,13 +118,19 @@ pub struct Functions {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Connect {
-    pub listen: String,
+    pub listen: Address,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Admin {
-    pub listen: String,
+    pub listen: Address,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Security {
+    pub insecure: bool,
 }
 
 #[cfg(test)]
@@ -120,7 +140,14 @@ mod tests {
     #[test]
     fn the_printed_default_is_what_the_house_runs_with() {
         let settings = load(&Layers::default()).expect("the embedded default is valid");
-        assert_eq!(settings.broker.listen, "127.0.0.1:10911");
+        assert_eq!(
+            settings.broker.listen.to_string(),
+            format!("{LOOPBACK}:{BROKER_PORT}")
+        );
+        assert_eq!(
+            settings.nameserver.listen.to_string(),
+            format!("{LOOPBACK}:{NAME_SERVER_PORT}")
+        );
         assert_eq!(settings.store.flush, Flush::Async);
         assert_eq!(settings.store.segment_bytes, Bytes(1 << 30));
     }

@@ -1,11 +1,28 @@
 //! What comes through the command line, and through files that it is given.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use crate::addresses::free_addresses;
 use crate::table::Table;
 use crate::up::Up;
 
-/// What a command that fails says, and its exit code.
+/// What a command that fails says, with why and what to do, and its exit code.
 fn fails(house: &Up, arguments: &[&str]) -> String {
+    let said = ends_badly(house, arguments);
+    for part in ["why", "fix"] {
+        let given = [format!("\n  {part}: "), format!("\"{part}\":\"")]
+            .iter()
+            .any(|start| {
+                said.split_once(start)
+                    .is_some_and(|(_, text)| !text.starts_with('"'))
+            });
+        assert!(given, "{arguments:?} does not say its {part}: {said}");
+    }
+    said
+}
+
+fn ends_badly(house: &Up, arguments: &[&str]) -> String {
     let output = house.command(arguments).output();
     let output = output.expect("the command runs");
     assert!(!output.status.success(), "{arguments:?} went well");
@@ -93,6 +110,17 @@ pub fn connectors(house: &Up, table: &mut Table) {
             "values of the wrong kind",
             "name = \"c\"\nconnector.class = \"datagen-source\"\ntopic = \"t\"\nschema = \"a BIGIN\"\nrows = \"many\"\ntasks.max = \"0\"\n",
         ),
+    ];
+    for (sent, text) in cases {
+        let file = table.file("bad.toml", text.as_bytes());
+        table.row(
+            "connector options",
+            sent,
+            &fails(house, &["connector", "apply", &file]),
+        );
+    }
+    // What is no connector's file yet cannot always be mended in one way.
+    let cases = [
         ("TOML that is broken", "name = \"c\nconnector.class = 1\n"),
         (
             "no name",
@@ -104,7 +132,7 @@ pub fn connectors(house: &Up, table: &mut Table) {
         table.row(
             "connector options",
             sent,
-            &fails(house, &["connector", "apply", &file]),
+            &ends_badly(house, &["connector", "apply", &file]),
         );
     }
 }
@@ -178,6 +206,40 @@ pub fn settings(house: &Up, table: &mut Table) {
         "a file that does not exist",
         &fails(house, &["config", "check", &missing]),
     );
+    let addresses = table.file(
+        "addresses.toml",
+        b"[broker]\nlisten = \"nonsense\"\nadvertise = \"broker.example:10911\"\nnameservers = \"nobody\"\n",
+    );
+    table.row(
+        "settings file",
+        "addresses that are none",
+        &fails(house, &["config", "check", &addresses]),
+    );
+    let open = table.file("open.toml", b"[admin]\nlisten = \"0.0.0.0:8084\"\n");
+    table.row(
+        "settings file",
+        "a door that strangers could enter",
+        &fails(house, &["config", "check", &open]),
+    );
+    table.row(
+        "settings file",
+        "the same, to start with",
+        &fails(house, &["up", "--config", &open]),
+    );
+    table.row(
+        "settings file",
+        "`--set broker.listen=0.0.0.0:10911 --set security.insecure=true`",
+        &fails(
+            house,
+            &[
+                "up",
+                "--set",
+                "broker.listen=0.0.0.0:10911",
+                "--set",
+                "security.insecure=true",
+            ],
+        ),
+    );
     table.row(
         "settings file",
         "`--set store.flush=never --set nonsense`",
@@ -227,6 +289,12 @@ pub fn broker_conf(house: &Up, table: &mut Table) {
         "flushDiskType=MAYBE",
         "nonsense",
         "listenPort=x",
+        "bindAddress=nonsense",
+        "brokerIP1=broker.example",
+        "maxMessageSize=lots",
+        "fileReservedTime=long",
+        "messageDelayLevel=1s 5s",
+        "storePathCommitLog=/elsewhere",
         "aclEnable=true",
         "rocketmqHome=/tmp",
     ];
@@ -239,4 +307,36 @@ pub fn broker_conf(house: &Up, table: &mut Table) {
             &fails(house, &["config", "check", &file]),
         );
     }
+    let file = table.file("broker.properties", b"brokerName=b\n\nbrokerId=first\n");
+    table.row(
+        "broker.conf",
+        "`brokerId=first` in its third line, as `broker.properties`",
+        &fails(house, &["config", "check", &file]),
+    );
+    let file = table.file("namesrv.conf", b"kvConfigPath=/x\nrocketmqHome=/x\n");
+    table.row(
+        "namesrv.conf",
+        "`rocketmqHome=/x` in its second line",
+        &fails(house, &["config", "check", &file]),
+    );
+}
+
+/// A reader such as `head` that goes away after the first line.
+pub fn closed_pipe(house: &Up, arguments: &[&str]) {
+    let mut command = house.command(arguments);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    let printed = child.stdout.take().expect("its output is piped");
+    let mut line = String::new();
+    BufReader::new(printed)
+        .read_line(&mut line)
+        .expect("it prints a line");
+    assert!(!line.is_empty(), "{arguments:?}");
+    let output = child.wait_with_output().expect("it ends");
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {complained}");
+    assert_eq!(complained, "", "{arguments:?}");
 }

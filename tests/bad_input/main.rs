@@ -50,3 +50,19 @@ fn bad_input_is_answered_in_words_and_harms_nothing() {
     house.stop();
     table.compare();
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let house = Up::start(&folder.path().join("data"), &[]);
+    // More than a pipe holds, so that the writer meets its end.
+    let large = "x".repeat(32 << 10);
+    house.ask(&["topic", "create", "seen", "--queues", "1"]);
+    for _ in 0..8 {
+        house.ask(&["produce", "seen", &large]);
+    }
+    cli::closed_pipe(&house, &["consume", "seen"]);
+    cli::closed_pipe(&house, &["consume", "seen", "-o", "json"]);
+    cli::closed_pipe(&house, &["consume", "seen", "--group", "readers"]);
+    house.stop();
+}

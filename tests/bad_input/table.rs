@@ -68,14 +68,7 @@ impl Table {
     /// Folders, ports and ids are another every time.
     fn without_accidents(&self, seen: &str) -> String {
         let seen = seen.replace(&self.folder.display().to_string(), "DIR");
-        let mut clean = String::new();
-        let mut rest = seen.as_str();
-        while let Some((before, behind)) = rest.split_once("127.0.0.1:") {
-            clean.push_str(before);
-            clean.push_str("HOST");
-            rest = behind.trim_start_matches(|c: char| c.is_ascii_digit());
-        }
-        clean.push_str(rest);
+        let clean = without_hosts(&seen);
         if let Some((before, id)) = clean.split_once("\"request_id\":\"") {
             let behind = id.find('"').map_or("", |end| &id[end..]);
             return format!("{before}\"request_id\":\"ID{behind}");
@@ -88,4 +81,30 @@ impl Table {
             _ => clean,
         }
     }
+}
+
+/// The ports of addresses that are meant as examples.
+const EXAMPLES: [&str; 2] = ["9876", "10911"];
+
+/// A test's own addresses are somewhere in 127.0.0.0/8.
+fn without_hosts(seen: &str) -> String {
+    let mut clean = String::new();
+    let mut rest = seen;
+    while let Some(at) = rest.find("127.") {
+        let (before, address) = rest.split_at(at);
+        let end = address.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ':'));
+        let (address, behind) = address.split_at(end.unwrap_or(address.len()));
+        // What follows an address in a sentence is not part of it.
+        let shown = address.trim_end_matches(['.', ':']);
+        let (_, port) = shown.split_once(':').unwrap_or((shown, ""));
+        clean.push_str(before);
+        match port.is_empty() || EXAMPLES.contains(&port) {
+            true => clean.push_str(shown),
+            false => clean.push_str("HOST"),
+        }
+        clean.push_str(&address[shown.len()..]);
+        rest = behind;
+    }
+    clean.push_str(rest);
+    clean
 }

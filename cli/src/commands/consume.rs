@@ -1,7 +1,7 @@
 //! `millstream consume`.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -18,7 +18,7 @@ const READER: &str = "CID_MILLSTREAM_CLI";
 const HOLD: Duration = Duration::from_millis(500);
 const AT_A_TIME: u32 = 256;
 
-/// Prints messages until there were enough, until the topic is drained, or for ever.
+/// Prints messages until there were enough, until the topic is drained, until nobody reads, or for ever.
 pub async fn run(global: &Global, client: &Client, consume: &Consume) -> Result<()> {
     let topic = Topic::parse(&consume.topic)?;
     let group = ConsumerGroup::parse(consume.group.as_deref().unwrap_or(READER))?;
@@ -47,7 +47,11 @@ pub async fn run(global: &Global, client: &Client, consume: &Consume) -> Result<
                 if left == 0 {
                     break;
                 }
-                print(global.output, &message)?;
+                if !print(global.output, &message)? {
+                    *next = message.queue_offset;
+                    left = 0;
+                    break;
+                }
                 left -= 1;
                 *next = message.queue_offset.plus(1);
             }
@@ -92,14 +96,11 @@ async fn start(
     Ok(positions)
 }
 
-fn print(format: Output, stored: &StoredMessage) -> Result<()> {
+/// Prints one message; false once the reader, such as `head`, has seen enough.
+fn print(format: Output, stored: &StoredMessage) -> Result<bool> {
     let message = &stored.message;
-    let mut out = std::io::stdout().lock();
-    match format {
-        Output::Table => {
-            out.write_all(&message.body)?;
-            out.write_all(b"\n")?;
-        }
+    let line = match format {
+        Output::Table => message.body.to_vec(),
         Output::Json => {
             let properties: BTreeMap<_, _> = message
                 .properties
@@ -115,8 +116,12 @@ fn print(format: Output, stored: &StoredMessage) -> Result<()> {
                 "properties": properties,
                 "body": String::from_utf8_lossy(&message.body),
             });
-            writeln!(out, "{line}")?;
+            line.to_string().into_bytes()
         }
+    };
+    let mut out = std::io::stdout().lock();
+    match out.write_all(&line).and_then(|()| out.write_all(b"\n")) {
+        Err(why) if why.kind() == ErrorKind::BrokenPipe => Ok(false),
+        written => Ok(written.map(|()| true)?),
     }
-    Ok(())
 }

@@ -23,7 +23,9 @@ use crate::arguments::Demo;
 use crate::commands::up;
 use crate::failure::{Exit, Failure};
 use crate::house::{House, Inner, Machine, Roles};
+use crate::progress::Progress;
 use crate::settings::Layers;
+use crate::stop_signal::told_to_stop;
 
 const JOB: &str = "airport-delays";
 const SOURCE: &str = "flights";
@@ -45,9 +47,12 @@ pub fn run(demo: &Demo) -> Result<()> {
         .build()
         .context("the runtime cannot be started")?;
     let outcome = runtime.block_on(async {
-        match tokio::time::timeout(PATIENCE, whole(demo, &data)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(anyhow!("nothing ended within {} s", PATIENCE.as_secs())),
+        tokio::select! {
+            outcome = whole(demo, &data) => outcome,
+            () = tokio::time::sleep(PATIENCE) => {
+                Err(anyhow!("nothing ended within {} s", PATIENCE.as_secs()))
+            }
+            stopped = told_to_stop() => stopped.and_then(|()| bail!("the demo was interrupted")),
         }
     });
     if demo.data.is_none() {
@@ -87,8 +92,7 @@ async fn whole(demo: &Demo, data: &Path) -> Result<()> {
     let source_started = Instant::now();
     connect(&inner, SOURCE, source(&input)?).await?;
     connect(&inner, sink_name, sink(demo, &input, data)?).await?;
-    inner.connectors.finished(SOURCE).await;
-    check_connector(&inner, SOURCE)?;
+    finish_source(&inner).await?;
     let flights = proof::count(&inner.client, INPUT_TOPIC).await?;
     report::rate(
         "source connector",
@@ -272,8 +276,24 @@ fn check_connector(inner: &Inner, name: &str) -> Result<()> {
     }
 }
 
+/// Waits until the source has read its file to the end.
+async fn finish_source(inner: &Inner) -> Result<()> {
+    let progress = Progress::of("source connector", None);
+    let finished = inner.connectors.finished(SOURCE);
+    tokio::pin!(finished);
+    loop {
+        tokio::select! {
+            _ = &mut finished => return check_connector(inner, SOURCE),
+            () = tokio::time::sleep(LOOK) => {
+                progress.at(proof::count(&inner.client, INPUT_TOPIC).await?);
+            }
+        }
+    }
+}
+
 /// Waits until the job has read every flight, then lets the open windows leave.
 async fn finish_job(inner: &Inner, job: &str, flights: u64) -> Result<()> {
+    let progress = Progress::of("SQL job", Some(flights));
     loop {
         let info = inner.jobs.describe(job)?.info;
         if let Some(why) = info.failure {
@@ -286,6 +306,7 @@ async fn finish_job(inner: &Inner, job: &str, flights: u64) -> Result<()> {
         if info.rows_in >= flights {
             break;
         }
+        progress.at(info.rows_in);
         tokio::time::sleep(LOOK).await;
     }
     match inner.jobs.stop(job, true).await?.state {
@@ -300,11 +321,14 @@ async fn finish_job(inner: &Inner, job: &str, flights: u64) -> Result<()> {
 
 /// Waits until the sink's group has committed all results.
 async fn drain_sink(inner: &Inner, name: &str, results: u64) -> Result<()> {
+    let progress = Progress::of("sink connector", Some(results));
     loop {
         check_connector(inner, name)?;
-        if proof::committed(&inner.connectors, name).await? >= results {
+        let committed = proof::committed(&inner.connectors, name).await?;
+        if committed >= results {
             return Ok(());
         }
+        progress.at(committed);
         tokio::time::sleep(LOOK).await;
     }
 }

@@ -57,6 +57,8 @@ fn template(produce: &Produce, topic: &Topic) -> Result<Message> {
                 "usage",
                 format!("--property {property:?} is not NAME=VALUE"),
             )
+            .why("it has no `=` between a name and a value")
+            .fix("as in  --property colour=blue")
         })?;
         if properties::is_reserved(name) {
             return Err(Failure::new(
@@ -64,6 +66,8 @@ fn template(produce: &Produce, topic: &Topic) -> Result<Message> {
                 "usage",
                 format!("the property {name} belongs to the protocol"),
             )
+            .why("client and broker set it, and rely on what it says")
+            .fix("choose another name; a tag and a key have their own  --tag  and  --key")
             .into());
         }
         message.properties.set(name, value);

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::Up;
 use crate::commands::config;
 use crate::failure::{Exit, Failure, counted};
 use crate::house::{House, Machine, Roles};
 use crate::settings::{self, Layers, Settings};
+use crate::stop_signal::told_to_stop;
 
 pub fn run(up: &Up) -> Result<()> {
     let file = match &up.config {
@@ -21,6 +21,9 @@ pub fn run(up: &Up) -> Result<()> {
         "topics.auto-create=true".to_owned(),
         "groups.auto-create=true".to_owned(),
     ];
+    if up.insecure {
+        flags.push("security.insecure=true".to_owned());
+    }
     flags.extend(up.set.iter().cloned());
     let settings = settings(&Layers {
         file,
@@ -29,6 +32,10 @@ pub fn run(up: &Up) -> Result<()> {
     })?;
     let data = data_folder(up.data.clone())?;
     let told = data.clone();
+    let reach = match settings.security.insecure {
+        true => "other machines may get in",
+        false => "loopback only",
+    };
     serve(settings, data, Roles::ALL, move |house| {
         let address = |address: Option<std::net::SocketAddr>| {
             address
@@ -46,7 +53,7 @@ pub fn run(up: &Up) -> Result<()> {
             eprintln!("connectors    http://{connect}/connectors");
         }
         eprintln!(
-            "not safe for strangers: no login, topics and groups are made when used, loopback only"
+            "not safe for strangers: no login, topics and groups are made when used, {reach}"
         );
         eprintln!("stop with Ctrl-C; a second  millstream up  goes on where this one was");
     })
@@ -54,7 +61,7 @@ pub fn run(up: &Up) -> Result<()> {
 
 /// The settings of all layers, or one failure that names every mistake.
 pub fn settings(layers: &Layers) -> Result<Settings> {
-    settings::load(layers).map_err(|findings| {
+    let settings = settings::load(layers).map_err(|findings| {
         let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
         anyhow!(
             Failure::new(
@@ -65,7 +72,9 @@ pub fn settings(layers: &Layers) -> Result<Settings> {
             .why(lines.join("\n"))
             .fix("all keys with their meaning:  millstream config default")
         )
-    })
+    })?;
+    settings.check_doors()?;
+    Ok(settings)
 }
 
 /// Where data lies unless told: never in the current folder.
@@ -95,10 +104,15 @@ pub fn serve(
         .enable_all()
         .build()
         .context("the runtime cannot be started")?;
+    if roles.broker
+        && let Some(warning) = settings.broker.out_of_reach()
+    {
+        eprintln!("{warning}");
+    }
     runtime.block_on(async {
         std::fs::create_dir_all(&data)
             .with_context(|| format!("cannot make {}", data.display()))?;
-        let mut house = match House::start(machine(&settings)?, &settings, &data, roles).await {
+        let mut house = match House::start(machine(&settings), &settings, &data, roles).await {
             Ok(house) => house,
             Err(why) => return Err(cannot_start(&why)),
         };
@@ -107,11 +121,7 @@ pub fn serve(
             return Err(cannot_start(&why));
         }
         ready(&house);
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
+        told_to_stop().await?;
         eprintln!("stopping");
         house.stop().await
     })
@@ -125,13 +135,10 @@ fn cannot_start(why: &anyhow::Error) -> anyhow::Error {
 }
 
 /// The machine, with the process's own doors reached over memory.
-fn machine(settings: &Settings) -> Result<Machine> {
+fn machine(settings: &Settings) -> Machine {
     let mut machine = Machine::real();
-    for listen in [&settings.nameserver.listen, &settings.broker.listen] {
-        let address = listen
-            .parse()
-            .with_context(|| format!("{listen:?} is not an address such as 127.0.0.1:10911"))?;
-        machine.net = machine.net.with_local(address);
+    for listen in [settings.nameserver.listen, settings.broker.listen] {
+        machine.net = machine.net.with_local(listen.0);
     }
-    Ok(machine)
+    machine
 }

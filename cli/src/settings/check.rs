@@ -28,6 +28,11 @@ impl Finding {
         }
     }
 
+    /// What is wrong, without the place.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(super) fn inside(self, file: &Path) -> Finding {
         Finding {
             origin: file.display().to_string(),

@@ -93,7 +93,7 @@ fn set(merged: &mut Table, path: &str, text: &str, origin: &str, findings: &mut 
     let Some(value) = value else {
         findings.push(Finding::new(
             origin,
-            format!("{path} = {text:?} is not a {}", known.type_str()),
+            format!("{path} = {text:?} is not of type {}", known.type_str()),
         ));
         return;
     };

@@ -14,6 +14,16 @@ pub struct Bytes(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
+/// A length of time in whole hours: `72h`, `3d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hours(pub u64);
+
+/// A share of the disk, 0 to 100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Percent(pub u8);
+
+const HOUR_MS: u64 = 3_600_000;
 const SIZES: &[(&str, u64)] = &[
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
@@ -25,7 +35,7 @@ const SPANS: &[(&str, u64)] = &[
     ("ms", 1),
     ("s", 1_000),
     ("m", 60_000),
-    ("h", 3_600_000),
+    ("h", HOUR_MS),
     ("d", 86_400_000),
 ];
 
@@ -40,6 +50,16 @@ impl Span {
     /// Reads a span; `None` for anything else. A unit is required.
     pub fn parse(text: &str) -> Option<Span> {
         measure(text, SPANS).map(|millis| Span(Duration::from_millis(millis)))
+    }
+}
+
+impl Hours {
+    /// Reads a span that has no minutes; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Hours> {
+        let millis = measure(text, SPANS)?;
+        millis
+            .is_multiple_of(HOUR_MS)
+            .then_some(Hours(millis / HOUR_MS))
     }
 }
 
@@ -79,6 +99,25 @@ impl fmt::Display for Span {
     }
 }
 
+impl fmt::Display for Hours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Span(Duration::from_millis(self.0 * HOUR_MS)).fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Percent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Percent, D::Error> {
+        let share = i64::deserialize(deserializer)?;
+        match u8::try_from(share) {
+            Ok(percent @ 0..=100) => Ok(Percent(percent)),
+            _ => Err(D::Error::invalid_value(
+                Unexpected::Signed(share),
+                &"a share from 0 to 100",
+            )),
+        }
+    }
+}
+
 macro_rules! written_as_text {
     ($type:ty, $expects:literal) => {
         impl Serialize for $type {
@@ -105,9 +144,11 @@ macro_rules! written_as_text {
         }
     };
 }
+pub(super) use written_as_text;
 
 written_as_text!(Bytes, "a size such as \"64KiB\", \"10MiB\" or \"1GiB\"");
 written_as_text!(Span, "a span such as \"500ms\", \"5s\" or \"2m\"");
+written_as_text!(Hours, "whole hours such as \"72h\" or \"3d\"");
 
 #[cfg(test)]
 mod tests {
@@ -134,6 +175,14 @@ mod tests {
             assert_eq!(Bytes::parse(text), None, "{text}");
         }
         assert_eq!(Span::parse("5"), None, "a span without a unit is ambiguous");
+    }
+
+    #[test]
+    fn hours_are_whole() {
+        assert_eq!(Hours::parse("3d"), Some(Hours(72)));
+        assert_eq!(Hours::parse("120m"), Some(Hours(2)));
+        assert_eq!(Hours::parse("30m"), None, "it would be cut to nothing");
+        assert_eq!(Hours(72).to_string(), "3d");
     }
 
     #[test]

@@ -272,3 +272,64 @@ fn csv(table: &dataflow::TableSpec, file: &std::path::Path) -> Result<RecordBatc
     );
     Ok(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Int64Array, StringArray};
+    use arrow::datatypes::{DataType, Field, Schema};
+
+    use super::*;
+
+    fn hours(rows: &[(&str, i64)]) -> RecordBatch {
+        let schema = Schema::new(vec![
+            Field::new("airport", DataType::Utf8, true),
+            Field::new("flights", DataType::Int64, true),
+        ]);
+        let airports = StringArray::from_iter_values(rows.iter().map(|row| row.0));
+        let flights = Int64Array::from_iter_values(rows.iter().map(|row| row.1));
+        RecordBatch::try_new(
+            Arc::new(schema),
+            vec![Arc::new(airports), Arc::new(flights)],
+        )
+        .expect("two columns of one length")
+    }
+
+    const BATCH: [(&str, i64); 3] = [("ATL", 3), ("JFK", 1), ("JFK", 1)];
+
+    /// `expected` are the lines that name the differences.
+    #[track_caller]
+    fn check_differs(streamed: &[(&str, i64)], expected: &[&str]) {
+        let different = compare("topic", &hours(streamed), &hours(&BATCH)).expect_err("it differs");
+        let failure: Failure = different.downcast().expect("a failure that is told");
+        assert_eq!(failure.code, "demo.different");
+        assert_eq!(failure.why.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn the_same_rows_are_equal_in_any_order() {
+        let streamed = hours(&[("JFK", 1), ("ATL", 3), ("JFK", 1)]);
+        let rows = compare("topic", &streamed, &hours(&BATCH)).expect("they are equal");
+        assert_eq!(rows, 3);
+    }
+
+    #[test]
+    fn a_row_that_changed_is_missing_or_came_twice_is_named() {
+        check_differs(
+            &[("ATL", 4), ("JFK", 1), ("JFK", 1)],
+            &[
+                r#"only in the batch (1 times): {"airport":"ATL","flights":3}"#,
+                r#"only in the topic (1 times): {"airport":"ATL","flights":4}"#,
+            ],
+        );
+        check_differs(
+            &[("ATL", 3), ("JFK", 1)],
+            &[r#"only in the batch (1 times): {"airport":"JFK","flights":1}"#],
+        );
+        check_differs(
+            &[("ATL", 3), ("ATL", 3), ("JFK", 1), ("JFK", 1)],
+            &[r#"only in the topic (1 times): {"airport":"ATL","flights":3}"#],
+        );
+    }
+}

@@ -14,7 +14,7 @@ use crate::output;
 const WORST: usize = 10;
 
 pub fn stage(name: &str, what: &str) {
-    println!("{name:<17} {what}");
+    output::line(&format!("{name:<17} {what}"));
 }
 
 pub fn rate(name: &str, what: &str, rows: u64, taken: Duration) {
@@ -69,6 +69,6 @@ pub fn worst(rows: &RecordBatch) -> Result<()> {
             .map(|column| column.value(row).to_string())
             .collect()
     });
-    println!("\n{}\n", output::table(&headings, cells));
+    output::line(&format!("\n{}\n", output::table(&headings, cells)));
     Ok(())
 }
