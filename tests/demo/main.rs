@@ -100,6 +100,21 @@ fn the_demo_ends_with_the_batchs_rows_in_topic_and_files() {
     let data = tempfile::tempdir().expect("a temporary folder");
     let output = demo(data.path()).output().expect("the demo starts");
     check(&output);
+    let said = String::from_utf8_lossy(&output.stdout);
+    for stage in ["source connector", "SQL job", "sink connector"] {
+        let line = said.lines().find(|line| line.starts_with(stage));
+        let line = line.unwrap_or_else(|| panic!("nothing is said of the {stage}: {said}"));
+        assert!(line.ends_with(" rows/s"), "{line}");
+    }
+    let latency = said.lines().find(|line| line.starts_with("latency"));
+    let latency = latency.unwrap_or_else(|| panic!("nothing is said of the latency: {said}"));
+    assert!(
+        latency.contains("p50 ") && latency.contains("p99 "),
+        "{latency}"
+    );
+    // Between two empty lines: the headings and the ten worst hours.
+    let table = said.split("\n\n").nth(1).unwrap_or_default();
+    assert_eq!(table.lines().count(), 11, "{table}");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "", "complaints");
     assert_eq!(in_files(data.path()), (RESULTS, RESULTS));
     assert_eq!(in_topic(data.path()), (RESULTS, RESULTS));

@@ -1,9 +1,9 @@
 //! `millstream job` and `millstream run`: streaming jobs of a running house.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::arguments::{Global, Job, Run};
+use crate::arguments::{Global, Job, Output, Run};
 use crate::commands::confirm;
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -44,7 +44,18 @@ pub fn run(global: &Global, run: &Run) -> Result<()> {
         output::line(answer["dataflow"].as_str().unwrap_or_default());
         return Ok(());
     }
-    let name = answer["name"].as_str().unwrap_or_default();
+    if let Some(explained) = answer["explained"].as_str()
+        && global.output == Output::Table
+    {
+        output::line(explained);
+    }
+    let Some(name) = answer["name"].as_str() else {
+        // A script that only explains starts nothing.
+        if global.output == Output::Json {
+            output::one(global.output, &answer, &[]);
+        }
+        return Ok(());
+    };
     output::one(
         global.output,
         &answer,
@@ -88,7 +99,7 @@ pub fn job(global: &Global, command: &Job) -> Result<()> {
             let counters = detail["counters"].as_object().into_iter().flatten();
             lines.extend(counters.map(|(name, count)| (name.as_str(), text(count))));
             output::one(global.output, &detail, &lines);
-            if global.output == crate::arguments::Output::Table {
+            if global.output == Output::Table {
                 output::line(&format!(
                     "
 {}",
@@ -96,10 +107,12 @@ pub fn job(global: &Global, command: &Job) -> Result<()> {
                 ));
             }
         }
-        Job::Stop { job, drain } => done(
-            global,
-            &admin.post(&format!("/v1/jobs/{job}/stop?drain={drain}"), &Value::Null)?,
-        ),
+        Job::Stop { job, drain } => {
+            let asked = format!("/v1/jobs/{job}/stop?drain={drain}");
+            let answer = admin.post(&asked, &Value::Null)?;
+            done(global, &answer);
+            stopped(job, &answer, *drain)?;
+        }
         Job::Resume { job } => done(
             global,
             &admin.post(&format!("/v1/jobs/{job}/resume"), &Value::Null)?,
@@ -111,6 +124,21 @@ pub fn job(global: &Global, command: &Job) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A script that goes on after the stop relies on what the job has written by then.
+fn stopped(job: &str, answer: &Value, drain: bool) -> Result<()> {
+    let state = text(&answer["state"]);
+    let what = match drain {
+        true if state != "drained" => format!("job {job} is {state}, not drained"),
+        false if state == "failed" => format!("job {job} has failed"),
+        _ => return Ok(()),
+    };
+    bail!(
+        Failure::new(Exit::Partial, "job.not-stopped", what)
+            .why(text(&answer["failure"]))
+            .fix(format!("see  millstream job describe {job}"))
+    )
 }
 
 fn done(global: &Global, answer: &Value) {
