@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use connect_runtime::ConnectorFile;
+use connect_sdk::Finding;
 use serde_json::{Value, json};
 
 use crate::arguments::{Connector, Global, Output};
@@ -48,6 +49,7 @@ pub fn read(file: &std::path::Path) -> Result<(String, serde_json::Map<String, V
             format!("{shown} cannot be read"),
         )
         .why(why)
+        .fix("name a TOML file that describes a connector")
     })?;
     let parsed = ConnectorFile::parse(&content).map_err(|findings| {
         let lines: Vec<_> = findings
@@ -60,6 +62,7 @@ pub fn read(file: &std::path::Path) -> Result<(String, serde_json::Map<String, V
             format!("{shown} has {}", counted(lines.len(), "mistake")),
         )
         .why(lines.join("\n"))
+        .fix("mend these lines; what each connector takes stands in docs/connectors.md")
     })?;
     let mut flat: serde_json::Map<String, Value> = parsed
         .flat
@@ -88,6 +91,7 @@ pub fn read(file: &std::path::Path) -> Result<(String, serde_json::Map<String, V
             "connector.invalid",
             format!("{shown} gives the connector no name"),
         )
+        .why("it is known by its name: to commands, and to the broker that keeps its position")
         .fix("add a line:  name = \"my-connector\"")
     })?;
     Ok((name, flat))
@@ -104,6 +108,9 @@ fn apply(rest: &Rest, file: &std::path::Path, dry_run: bool) -> Result<()> {
         Err(failure) if failure.exit == Exit::NotFound => bail!(unknown(rest, &class)?),
         checked => checked?,
     };
+    for warning in warnings(&checked) {
+        eprintln!("warning: {warning}");
+    }
     let mistakes = mistakes(&checked);
     if !mistakes.is_empty() {
         bail!(
@@ -162,6 +169,16 @@ fn mistakes(checked: &Value) -> Vec<String> {
                 .into_iter()
                 .map(move |why| format!("{name}: {}", text(&why)))
         })
+        .collect()
+}
+
+/// What will run, perhaps not as intended.
+fn warnings(checked: &Value) -> Vec<String> {
+    let findings = checked["findings"].as_array().into_iter().flatten();
+    findings
+        .filter_map(|finding| serde_json::from_value::<Finding>(finding.clone()).ok())
+        .filter(|finding| !finding.is_error())
+        .map(|finding| finding.to_string())
         .collect()
 }
 

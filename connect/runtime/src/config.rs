@@ -5,11 +5,10 @@ mod file;
 pub(crate) mod secrets;
 mod tree;
 
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use connect_sdk::{
-    Connector, Description, Finding, Kind, MASK, OptionKind, OptionSpec, Options, Severity,
-};
+use connect_sdk::{Connector, Description, Finding, Kind, MASK, OptionKind, OptionSpec, Options};
 use format::Format;
 use model::{ConsumerGroup, Topic};
 use runtime::Disk;
@@ -84,9 +83,41 @@ pub struct Checked {
     /// Every option the chosen connector has, the common ones first. Only the common ones if no
     /// connector could be chosen.
     pub options: Vec<OptionSpec>,
+    /// What may look at the outside, whatever is wrong elsewhere.
+    pub(crate) prober: Option<Prober>,
+}
+
+/// A connector whose own options are each valid: enough to look at the outside with.
+#[derive(Clone)]
+pub(crate) struct Prober {
+    pub(crate) name: String,
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) own: Options,
 }
 
 impl Checked {
+    fn new(findings: Vec<Finding>, config: Option<Config>, options: Vec<OptionSpec>) -> Self {
+        let mut checked = Self {
+            findings: Vec::new(),
+            config,
+            options,
+            prober: None,
+        };
+        checked.add(findings);
+        checked
+    }
+
+    /// Takes in what was found besides.
+    pub(crate) fn add(&mut self, findings: Vec<Finding>) {
+        self.findings.extend(findings);
+        self.findings
+            .sort_by(|a, b| (&a.path, &a.message).cmp(&(&b.path, &b.message)));
+        self.findings.dedup();
+        if self.has_errors() {
+            self.config = None;
+        }
+    }
+
     /// Whether something keeps it from running.
     pub fn has_errors(&self) -> bool {
         self.findings.iter().any(Finding::is_error)
@@ -104,27 +135,28 @@ pub(crate) fn alias(key: &str) -> &str {
     }
 }
 
-/// Brings every key into its one spelling.
-pub fn canonical(flat: &Flat) -> Result<Flat, Finding> {
-    let mut canonical = Flat::new();
+/// Brings every key into its one spelling. Of a key that is set twice the first value is kept,
+/// and the finding says so.
+pub fn canonical(flat: &Flat) -> (Flat, Vec<Finding>) {
+    let (mut canonical, mut findings) = (Flat::new(), Vec::new());
     for (key, value) in flat {
         let name = alias(tree::canonical_key(key)).to_owned();
-        if canonical.insert(name.clone(), value.clone()).is_some() {
-            let message = format!("\"{name}\" is set twice, once as \"{key}\"");
-            return Err(Finding::error("connector.option.twice", name, message));
+        match canonical.entry(name) {
+            Entry::Vacant(free) => drop(free.insert(value.clone())),
+            Entry::Occupied(taken) => {
+                let name = taken.key().as_str();
+                let message = format!("\"{name}\" is set twice, once as \"{key}\"");
+                findings.push(Finding::error("connector.option.twice", name, message));
+            }
         }
     }
-    Ok(canonical)
+    (canonical, findings)
 }
 
 /// Checks a flat configuration against the catalogue, as far as that can be done without
 /// looking at the outside. Every finding comes at once.
 pub fn check(catalogue: &Catalogue, flat: &Flat, disk: &dyn Disk) -> Checked {
-    let mut findings = Vec::new();
-    let flat = canonical(flat).unwrap_or_else(|finding| {
-        findings.push(finding);
-        flat.clone()
-    });
+    let (flat, mut findings) = canonical(flat);
     let (resolved, missing) = secrets::resolve(&flat, disk);
     findings.extend(missing);
     let plugin = match choose(catalogue, &resolved) {
@@ -141,7 +173,7 @@ pub fn check(catalogue: &Catalogue, flat: &Flat, disk: &dyn Disk) -> Checked {
                 more.into_iter()
                     .filter(|finding| finding.path != "connector.class"),
             );
-            return finish(findings, None, known);
+            return Checked::new(findings, None, known);
         }
     };
     let common = common_options(Some(plugin.description.kind));
@@ -178,13 +210,20 @@ pub fn check(catalogue: &Catalogue, flat: &Flat, disk: &dyn Disk) -> Checked {
     let (own, _) = Options::check(plugin.description.options.clone(), &own_given);
     let (name, topics, dead_letters) = names(&common, plugin.description.kind, &mut findings);
     check_key(&common, &mut findings);
-    if !findings.iter().any(Finding::is_error) {
+    // Nonsense elsewhere is no reason to keep quiet about these.
+    let own_is_valid = !findings.iter().any(|finding| {
+        let of_own = |spec: &OptionSpec| spec.name == finding.path;
+        finding.is_error() && plugin.description.options.iter().any(of_own)
+    });
+    let prober = own_is_valid.then(|| Prober {
+        name: name.clone(),
+        connector: plugin.connector.clone(),
+        own: own.clone(),
+    });
+    if own_is_valid {
         findings.extend(plugin.connector.check(&own));
     }
-    let Some((format, format_options)) = format else {
-        return finish(findings, None, all);
-    };
-    let config = Config {
+    let config = format.map(|(format, format_options)| Config {
         name,
         description: plugin.description.clone(),
         connector: plugin.connector.clone(),
@@ -194,20 +233,10 @@ pub fn check(catalogue: &Catalogue, flat: &Flat, disk: &dyn Disk) -> Checked {
         format,
         format_options,
         dead_letters,
-    };
-    finish(findings, Some(config), all)
-}
-
-fn finish(mut findings: Vec<Finding>, config: Option<Config>, options: Vec<OptionSpec>) -> Checked {
-    findings.sort_by(|a, b| (&a.path, &a.message).cmp(&(&b.path, &b.message)));
-    findings.dedup();
-    let sound = findings
-        .iter()
-        .all(|finding| finding.severity != Severity::Error);
+    });
     Checked {
-        findings,
-        config: config.filter(|_| sound),
-        options,
+        prober,
+        ..Checked::new(findings, config, all)
     }
 }
 

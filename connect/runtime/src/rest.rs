@@ -1,6 +1,8 @@
 //! Kafka Connect's REST API: its paths, its codes, its shapes.
 //!
-//! The one intended difference: nothing answers 409 because of a rebalance, for there is none.
+//! Two differences are intended. Nothing answers 409 because of a rebalance, for there is none;
+//! and what Kafka answers with 500 though the caller is mistaken is 400 or 404 here.
+//! `tests/kafka_connect` compares every answer with Kafka's own and lists these.
 
 mod connectors;
 mod plugins;
@@ -8,8 +10,9 @@ mod reply;
 mod serve;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::middleware::map_request;
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use serde_json::json;
@@ -20,7 +23,7 @@ pub use serve::serve;
 
 /// All paths over one worker.
 pub fn router(worker: Worker) -> Router {
-    Router::new()
+    let paths = Router::new()
         .route("/", get(root))
         .route("/health", get(health))
         .route(
@@ -73,7 +76,25 @@ pub fn router(worker: Worker) -> Router {
                 "HTTP 405 Method Not Allowed",
             )
         })
-        .with_state(worker)
+        .with_state(worker);
+    // Around the paths, so that it comes before one is chosen.
+    Router::new()
+        .fallback_service(paths)
+        .layer(map_request(without_last_slash))
+}
+
+/// A path means the same with a slash at its end.
+async fn without_last_slash(mut request: Request) -> Request {
+    let uri = request.uri();
+    let shorter = match (uri.path().strip_suffix('/'), uri.query()) {
+        (None | Some(""), _) => return request,
+        (Some(path), None) => path.parse(),
+        (Some(path), Some(query)) => format!("{path}?{query}").parse(),
+    };
+    if let Ok(shorter) = shorter {
+        *request.uri_mut() = shorter;
+    }
+    request
 }
 
 async fn root(State(worker): State<Worker>) -> Response {

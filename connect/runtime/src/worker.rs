@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::Error;
 use crate::broker::Broker;
 use crate::catalogue::Catalogue;
-use crate::config::{self, Checked, Config, Flat, canonical, job_name, shown, unmask};
+use crate::config::{self, Checked, Flat, Prober, canonical, job_name, shown, unmask};
 use crate::owner::{Connectors, Done, Kept, Owner, Request, not_found};
 use crate::positions::merged;
 use crate::status::{Board, ConnectorStatus};
@@ -163,9 +163,8 @@ impl Worker {
     /// at once.
     pub async fn validate(&self, config: &Flat) -> Checked {
         let mut checked = self.check(config);
-        if let Some(config) = &checked.config {
-            let probed = self.probe(config).await;
-            checked.findings.extend(probed);
+        if let Some(prober) = checked.prober.take() {
+            checked.add(self.probe(prober).await);
         }
         checked
     }
@@ -197,14 +196,13 @@ impl Worker {
             }
             _ => drop(config.insert("name".into(), name.to_owned())),
         }
-        let mut config = canonical(&config).map_err(|finding| Error::Invalid {
-            findings: vec![finding],
-        })?;
+        let (mut config, twice) = canonical(&config);
         if let Some(known) = known {
             let options = self.check(&config).options;
             unmask(&mut config, &known.config, &options);
         }
-        let checked = self.validate(&config).await;
+        let mut checked = self.validate(&config).await;
+        checked.add(twice);
         if checked.has_errors() {
             return Err(Error::Invalid {
                 findings: checked.findings,
@@ -362,10 +360,10 @@ impl Worker {
         config::check(&self.parts.catalogue, config, self.parts.disk.as_ref())
     }
 
-    async fn probe(&self, config: &Config) -> Vec<Finding> {
+    async fn probe(&self, prober: Prober) -> Vec<Finding> {
         let parts = &self.parts;
         let context = Context {
-            connector: config.name.clone(),
+            connector: prober.name,
             task: 0,
             generation: 0,
             disk: parts.disk.clone(),
@@ -374,7 +372,7 @@ impl Worker {
             rng: parts.rng.split("probe"),
             tasks: parts.tasks.clone(),
         };
-        let probe = probe(config.connector.clone(), config.own.clone(), context);
+        let probe = probe(prober.connector, prober.own, context);
         parts
             .clock
             .timeout(PROBE_LIMIT, probe)

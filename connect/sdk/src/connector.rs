@@ -43,7 +43,7 @@ pub trait Connector: Send + Sync {
     }
 
     /// Looks at the outside system and reports everything that is wrong, at once. Changes
-    /// nothing.
+    /// nothing. Comes after [`Connector::check`] whatever that found, and need not repeat it.
     async fn probe(&self, options: &Options, context: &Context) -> Vec<Finding> {
         let _ = (options, context);
         Vec::new()

@@ -95,6 +95,10 @@ impl Connector for PostgresSink {
     }
 
     async fn probe(&self, options: &Options, context: &Context) -> Vec<Finding> {
+        if address(options).is_err() {
+            // `check` says so.
+            return Vec::new();
+        }
         match look(options, context).await {
             Ok(()) => Vec::new(),
             Err(error) if error.kind() == ErrorKind::Transient => {
@@ -175,6 +179,11 @@ async fn look(options: &Options, context: &Context) -> Result<(), Error> {
         ));
     }
     let key = table.key(options)?;
+    let lacks = |name: &String| schema.index_of(name).is_err();
+    if options.columns("schema").is_some() && options.list("key").iter().any(lacks) {
+        // `check` says so, and there is no statement to try.
+        return Ok(());
+    }
     let write = Write::new(&table, &schema, key.as_deref())?;
     let privileges: &str = if key.is_some() {
         "INSERT, UPDATE"

@@ -392,6 +392,15 @@ async fn a_probe_tells_what_would_fail_and_changes_nothing() {
             .await
             .starts_with("url: logging in to PostgreSQL at 127.0.0.1:")
     );
+    // What a check has told already is not told again in other words.
+    let wrong_key = [
+        ("table", "t"),
+        ("mode", "upsert"),
+        ("key", "ID"),
+        ("schema", "id INT"),
+    ];
+    assert_eq!(probed(&wrong_key, &url).await, "");
+    assert_eq!(probed(&[("table", "t")], "nonsense").await, "");
     let findings = PostgresSink
         .probe(
             &options("postgres://tester@127.0.0.1:1/x", &[("table", "t")]),

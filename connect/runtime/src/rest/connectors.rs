@@ -16,6 +16,7 @@ use crate::{ConnectorStatus, Error, Info, Target, TaskStatus, Worker};
 type Reply = Result<Response, Error>;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Create {
     name: Option<String>,
     #[serde(default)]

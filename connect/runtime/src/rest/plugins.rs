@@ -66,8 +66,7 @@ pub(super) async fn validate(
         Ok(config) => config,
         Err(response) => return Ok(*response),
     };
-    let given = texts(config)?;
-    let given = canonical(&given).unwrap_or(given);
+    let (given, twice) = canonical(&texts(config)?);
     let Some(included) = given.get("connector.class") else {
         let message = format!(
             "Connector config {:?} contains no connector type",
@@ -102,7 +101,8 @@ pub(super) async fn validate(
     let name = description.name;
     let mut chosen = given.clone();
     chosen.insert("connector.class".into(), name.to_owned());
-    let checked = worker.validate(&chosen).await;
+    let mut checked = worker.validate(&chosen).await;
+    checked.add(twice);
     Ok(json_reply(
         StatusCode::OK,
         &validation(name, &given, &all_options(plugin), &checked),

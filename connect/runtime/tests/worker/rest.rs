@@ -465,6 +465,75 @@ async fn a_validation_tells_the_errors_by_option() {
     assert_eq!(process.request("PUT", path, "{}").await.0, 400);
 }
 
+/// The keys of everything found.
+fn found(answer: &Value) -> Vec<&str> {
+    let findings = answer["findings"].as_array().expect("a list");
+    findings
+        .iter()
+        .map(|finding| finding["path"].as_str().expect("a key"))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_kind_of_mistake_is_told_in_one_round() {
+    let (process, ..) = process().await;
+    let mut config = source();
+    config["path"] = "/in/none.csv".into();
+    config["csv.delimiter"] = "||".into();
+    config["tasks.max"] = "x".into();
+    config["surprise"] = "x".into();
+    config["topic"] = "twice".into();
+    let expected = ["csv.delimiter", "path", "surprise", "tasks.max", "topics"];
+    let path = "/connector-plugins/file-source/config/validate";
+    let mut named = config.clone();
+    named["name"] = "in".into();
+    let (_, answer) = process.request("PUT", path, &named.to_string()).await;
+    assert_eq!(found(&answer), expected);
+    assert_eq!(answer["error_count"], json!(5));
+    let body = json!({ "name": "in", "config": config }).to_string();
+    let (status, answer) = process.request("POST", "/connectors", &body).await;
+    assert_eq!(status, 400);
+    assert_eq!(found(&answer), expected);
+
+    // A value that cannot be read at all leaves nothing to look at the outside with.
+    named["batch.rows"] = "many".into();
+    let (_, answer) = process.request("PUT", path, &named.to_string()).await;
+    let expected = ["batch.rows", "surprise", "tasks.max", "topics"];
+    assert_eq!(found(&answer), expected);
+}
+
+#[tokio::test]
+async fn a_field_there_is_not_is_refused_and_creates_nothing() {
+    let (process, ..) = process().await;
+    let body = json!({ "name": "in", "config": source(), "inital_state": "STOPPED" }).to_string();
+    assert_eq!(process.request("POST", "/connectors", &body).await.0, 400);
+    assert_eq!(process.worker.names(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_slash_at_the_end_of_a_path_changes_nothing() {
+    let (process, ..) = process().await;
+    create(&process, "in").await;
+    for path in [
+        "/connectors",
+        "/connectors/in",
+        "/connectors/in/config",
+        "/connector-plugins",
+    ] {
+        let plain = process.request("GET", path, "").await;
+        assert_eq!(
+            process.request("GET", &format!("{path}/"), "").await,
+            plain,
+            "{path}"
+        );
+    }
+    let (status, expanded) = process.request("GET", "/connectors/?expand=info", "").await;
+    assert_eq!(
+        (status, &expanded["in"]["info"]["name"]),
+        (200, &json!("in"))
+    );
+}
+
 #[tokio::test]
 async fn paths_and_methods_there_are_not_answer_in_the_same_shape() {
     let (process, ..) = process().await;
