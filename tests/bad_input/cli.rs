@@ -9,7 +9,11 @@ use crate::up::Up;
 
 /// What a command that fails says, with why and what to do, and its exit code.
 fn fails(house: &Up, arguments: &[&str]) -> String {
-    let said = ends_badly(house, arguments);
+    let output = house.command(arguments).output();
+    let output = output.expect("the command runs");
+    assert!(!output.status.success(), "{arguments:?} went well");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!said.contains("panicked"), "{arguments:?}: {said}");
     for part in ["why", "fix"] {
         let given = [format!("\n  {part}: "), format!("\"{part}\":\"")]
             .iter()
@@ -19,15 +23,6 @@ fn fails(house: &Up, arguments: &[&str]) -> String {
             });
         assert!(given, "{arguments:?} does not say its {part}: {said}");
     }
-    said
-}
-
-fn ends_badly(house: &Up, arguments: &[&str]) -> String {
-    let output = house.command(arguments).output();
-    let output = output.expect("the command runs");
-    assert!(!output.status.success(), "{arguments:?} went well");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!said.contains("panicked"), "{arguments:?}: {said}");
     format!("{said}\nexit {}", output.status.code().unwrap_or(-1))
 }
 
@@ -132,7 +127,7 @@ pub fn connectors(house: &Up, table: &mut Table) {
         table.row(
             "connector options",
             sent,
-            &ends_badly(house, &["connector", "apply", &file]),
+            &fails(house, &["connector", "apply", &file]),
         );
     }
 }
