@@ -1,6 +1,6 @@
 //! `millstream produce`.
 
-use std::io::BufRead;
+use std::io::{BufRead, IsTerminal};
 
 use anyhow::Result;
 use client::{Client, ProducerSettings};
@@ -9,6 +9,7 @@ use model::{Message, Topic, properties};
 
 use crate::arguments::Produce;
 use crate::failure::{Exit, Failure, counted};
+use crate::progress::Progress;
 
 /// Sends under way at a time.
 const AT_ONCE: usize = 64;
@@ -34,10 +35,20 @@ pub async fn run(client: &Client, produce: &Produce) -> Result<()> {
                 anyhow::Ok(producer.send(message).await?)
             }
         });
+    // Whoever types the lines sees how many there are.
+    let long = produce.messages.is_empty() && !std::io::stdin().is_terminal();
+    let progress = long.then(|| Progress::of("sent", None));
     let sent = stream::iter(sends)
         .buffered(AT_ONCE)
-        .try_fold(0, async |count, _| Ok(count + 1))
+        .try_fold(0, async |count, _| {
+            let sent = count + 1;
+            if let Some(progress) = &progress {
+                progress.at(sent as u64);
+            }
+            Ok(sent)
+        })
         .await?;
+    drop(progress);
     eprintln!("{} sent to {topic}", counted(sent, "message"));
     Ok(())
 }
