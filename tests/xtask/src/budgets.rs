@@ -6,6 +6,7 @@ mod process;
 mod produce;
 mod sql;
 mod start;
+mod up;
 
 pub use demo::demo;
 pub use produce::produce;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use peers::{Jars, run, say};
 
 use super::process::Process;
+use super::up::up;
 
 /// A program to measure instead of the one that is built here.
 const BINARY: &str = "MILLSTREAM_BINARY";
@@ -19,25 +20,6 @@ pub struct Contender {
     /// RocketMQ refuses sends that waited 200 ms for their turn, as on a busy machine they do.
     pub may_refuse: bool,
     _name_server: Option<Process>,
-}
-
-/// The broker's own crates as an optimised program: what the broker costs does not depend on
-/// streams and connect, and building those takes a quarter of an hour.
-pub fn build_broker() -> Result<PathBuf> {
-    say("building the broker with optimisation");
-    let arguments = [
-        "build",
-        "--release",
-        "--package",
-        "server",
-        "--example",
-        "broker",
-    ];
-    ensure!(
-        Command::new("cargo").args(arguments).status()?.success(),
-        "the broker does not build"
-    );
-    Ok(target().join("release/examples/broker"))
 }
 
 /// The whole house as an optimised program.
@@ -61,22 +43,12 @@ fn target() -> PathBuf {
 }
 
 impl Contender {
-    /// Millstream as it comes, name server and broker in one process.
+    /// Millstream as it comes, everything in one process.
     pub fn millstream(binary: &Path, folder: &Path) -> Result<Contender> {
-        let mut command = Command::new(binary);
-        command.arg(folder.join("data"));
-        command.args([
-            "--listen",
-            "127.0.0.81:10911",
-            "--name-server",
-            "127.0.0.81:9876",
-        ]);
-        let broker = Process::start("Millstream", &mut command)?;
-        broker.says("broker  ")?;
         Ok(Contender {
             name: "Millstream",
             name_server: "127.0.0.81:9876".into(),
-            broker,
+            broker: up(binary, &folder.join("data"), "127.0.0.81")?,
             may_refuse: false,
             _name_server: None,
         })

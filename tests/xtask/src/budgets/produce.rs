@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use peers::{Jars, cache, run, say};
 
-use super::contender::{Contender, build_broker};
+use super::contender::{Contender, build_millstream};
 use super::median;
 
 const ROUNDS: usize = 5;
@@ -29,7 +29,7 @@ struct Cost {
 /// RocketMQ's own producer benchmark against both brokers in turn; fails above the goal.
 pub fn produce() -> Result<()> {
     let jars = Jars::rocketmq("5.5.0")?;
-    let binary = build_broker()?;
+    let binary = build_millstream()?;
     let folder = cache("bench")?.join(format!("produce-{}", std::process::id()));
     let outcome = compare(&jars, &binary, &folder);
     std::fs::remove_dir_all(&folder).ok();

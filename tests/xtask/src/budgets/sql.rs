@@ -9,6 +9,7 @@ use peers::{Flights, cache, flights, run, say};
 
 use super::contender::build_millstream;
 use super::process::Process;
+use super::up::up;
 
 /// Rows that one core has to bring from topic to topic in a second, all commits included.
 const GOAL: f64 = 150_000.0;
@@ -95,21 +96,8 @@ struct House {
 
 impl House {
     fn start(binary: &Path, folder: &Path) -> Result<House> {
-        let mut command = Command::new(binary);
-        command.args(["up", "--data"]).arg(folder.join("data"));
-        for (setting, port) in [
-            ("nameserver.listen", 9876),
-            ("broker.listen", 10911),
-            ("broker.nameservers", 9876),
-            ("connect.listen", 8083),
-            ("admin.listen", 8084),
-        ] {
-            command.args(["--set", &format!("{setting}={ADDRESS}:{port}")]);
-        }
-        let process = Process::start("millstream", &mut command)?;
-        process.says("broker  ")?;
         Ok(House {
-            process,
+            process: up(binary, &folder.join("data"), ADDRESS)?,
             binary: binary.to_owned(),
         })
     }

@@ -9,19 +9,12 @@ use peers::cache;
 
 use super::contender::build_millstream;
 use super::median;
-use super::process::Process;
+use super::up::up;
 
 const STARTS: usize = 7;
 /// What is set up behind the open doors has settled by then.
 const IDLE: Duration = Duration::from_secs(5);
-/// The usual ports, on an address that nobody else uses.
-const SETTINGS: [&str; 5] = [
-    "nameserver.listen=127.0.0.83:9876",
-    "broker.listen=127.0.0.83:10911",
-    "broker.nameservers=127.0.0.83:9876",
-    "connect.listen=127.0.0.83:8083",
-    "admin.listen=127.0.0.83:8084",
-];
+const ADDRESS: &str = "127.0.0.83";
 const NAME_SERVER: &str = "127.0.0.83:9876";
 const READY_GOAL: Duration = Duration::from_millis(300);
 /// From the start to the first message that two more commands send and receive.
@@ -75,7 +68,7 @@ fn measure(binary: &Path, folder: &Path) -> Result<Start> {
         let data = folder.join(start.to_string());
         std::fs::create_dir_all(&data)?;
         let began = Instant::now();
-        let mut process = up(binary, &data)?;
+        let mut process = up(binary, &data, ADDRESS)?;
         let ready = began.elapsed().as_secs_f64();
         std::thread::sleep(IDLE);
         let (all, own) = process.memory()?;
@@ -83,7 +76,7 @@ fn measure(binary: &Path, folder: &Path) -> Result<Start> {
         std::fs::remove_dir_all(&data)?;
 
         let began = Instant::now();
-        let mut process = up(binary, &data)?;
+        let mut process = up(binary, &data, ADDRESS)?;
         command(binary, &["produce", "hello", "it works"])?;
         let said = command(binary, &["consume", "hello", "--count", "1"])?;
         let delivered = began.elapsed().as_secs_f64();
@@ -120,17 +113,6 @@ fn measure(binary: &Path, folder: &Path) -> Result<Start> {
         MEMORY_GOAL / 1_000_000
     );
     Ok(middle)
-}
-
-fn up(binary: &Path, data: &Path) -> Result<Process> {
-    let mut command = Command::new(binary);
-    command.args(["up", "--data"]).arg(data);
-    for setting in SETTINGS {
-        command.args(["--set", setting]);
-    }
-    let process = Process::start("millstream", &mut command)?;
-    process.says("broker  ")?;
-    Ok(process)
 }
 
 fn command(binary: &Path, arguments: &[&str]) -> Result<String> {
