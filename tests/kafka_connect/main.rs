@@ -9,7 +9,10 @@ mod kafka;
 mod script;
 mod shape;
 mod side;
-#[allow(dead_code)]
+#[allow(
+    dead_code,
+    reason = "the house is asked over HTTP here, never by its commands"
+)]
 #[path = "../support/up.rs"]
 mod up;
 

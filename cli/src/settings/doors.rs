@@ -14,7 +14,7 @@ impl Settings {
             return Err(
                 Failure::new(Exit::Usage, "settings.insecure", format!("{what} would be open to strangers"))
                     .why("the address is not loopback, and there is no login: whoever reaches it reads, writes and deletes")
-                    .fix("listen on 127.0.0.1, or accept it:  --set security.insecure=true  (mqnamesrv and mqbroker: --insecure)"),
+                    .fix("listen on 127.0.0.1, or accept it:  --insecure"),
             );
         }
         let advertised = self.broker.advertised();
@@ -88,7 +88,7 @@ mod tests {
         insta::assert_snapshot!(failure, @r"
         error: nameserver.listen = 192.0.2.7:9876 and connect.listen = [::]:8083 would be open to strangers  [settings.insecure]
           why: the address is not loopback, and there is no login: whoever reaches it reads, writes and deletes
-          fix: listen on 127.0.0.1, or accept it:  --set security.insecure=true  (mqnamesrv and mqbroker: --insecure)
+          fix: listen on 127.0.0.1, or accept it:  --insecure
         ");
         let told = [open[0], open[1], "security.insecure=true"];
         settings(&told).check_doors().expect("it was accepted");
