@@ -216,8 +216,9 @@ impl Client {
         self.tasks().spawn(name, async move {
             loop {
                 tokio::select! {
-                    () = clock.sleep(interval) => {}
+                    biased;
                     () = shutdown.requested() => return,
+                    () = clock.sleep(interval) => {}
                 }
                 let Some(inner) = inner.upgrade() else { return };
                 what(Client { inner }).await;

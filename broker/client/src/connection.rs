@@ -7,7 +7,7 @@
 //! ```
 //! Two tasks, because a peer that waits for us to read must not keep us from reading.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ struct Waiting {
 }
 
 struct State {
-    asked: HashMap<i32, oneshot::Sender<Frame>>,
+    asked: BTreeMap<i32, oneshot::Sender<Frame>>,
     /// Why it closed, once it has.
     closed: Option<String>,
     active: Moment,
@@ -82,7 +82,7 @@ impl Connection {
         let local = stream.local_addr().ok().map(|address| address.ip());
         let (outbox, frames) = mpsc::channel(OUTBOX);
         let state = State {
-            asked: HashMap::new(),
+            asked: BTreeMap::new(),
             closed: None,
             active: clock.now(),
         };
@@ -253,6 +253,7 @@ impl Reader {
             }
             input.reserve(READ);
             tokio::select! {
+                biased;
                 read = self.half.read_buf(&mut input) => match read {
                     Ok(0) => break "the other side closed the connection".to_owned(),
                     Ok(_) => {}
@@ -307,9 +308,10 @@ impl Writer {
         let mut output = BytesMut::new();
         loop {
             let first = tokio::select! {
+                biased;
+                () = shutdown.requested() => return Ok(()),
                 frame = self.frames.recv() => frame,
                 _ = &mut reader_gone => return Ok(()),
-                () = shutdown.requested() => return Ok(()),
             };
             let Some(mut frame) = first else {
                 return Ok(());

@@ -1,6 +1,6 @@
 //! The connections of a client, one to each address, opened when first needed.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(crate) struct Connections {
     connect_timeout: Duration,
     incoming: Arc<dyn Incoming>,
     /// Guards a plain map; the connection itself is behind its slot.
-    slots: Mutex<HashMap<Arc<str>, Arc<Slot>>>,
+    slots: Mutex<BTreeMap<Arc<str>, Arc<Slot>>>,
 }
 
 /// Whoever finds no connection opens it, and the others wait for that one.

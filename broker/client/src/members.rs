@@ -1,6 +1,6 @@
 //! The producers and consumers of a client, as brokers hear and reach them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use model::{ConsumerGroup, QueueOffset};
@@ -37,7 +37,7 @@ pub(crate) struct Members {
 struct State {
     /// Producers that share a group, by group.
     producers: BTreeMap<String, usize>,
-    consumers: HashMap<ConsumerGroup, Weak<dyn Member>>,
+    consumers: BTreeMap<ConsumerGroup, Weak<dyn Member>>,
 }
 
 impl Members {

@@ -148,7 +148,7 @@ impl PushConsumer {
     /// is kept, locks are given back, and the group is left.
     pub async fn shutdown(self, limit: Duration) {
         let inner = &self.inner;
-        inner.stopped.send_replace(true);
+        inner.stopped.raise();
         if inner
             .client
             .clock()
@@ -170,7 +170,7 @@ impl PushConsumer {
 
 impl Drop for PushConsumer {
     fn drop(&mut self) {
-        self.inner.stopped.send_replace(true);
+        self.inner.stopped.raise();
         self.inner
             .client
             .members()
@@ -181,8 +181,9 @@ impl Drop for PushConsumer {
 async fn keep_on(inner: Arc<Consumption>) {
     loop {
         tokio::select! {
-            () = inner.client.clock().sleep(KEEP) => inner.keep_progress().await,
+            biased;
             () = inner.stopping() => return,
+            () = inner.client.clock().sleep(KEEP) => inner.keep_progress().await,
         }
     }
 }

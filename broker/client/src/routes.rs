@@ -1,6 +1,6 @@
 //! Routes as the name servers tell them, kept for a while.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(crate) struct Routes {
     names: Arc<NameServers>,
     clock: Clock,
     /// Guards a plain map.
-    known: Mutex<HashMap<Topic, Known>>,
+    known: Mutex<BTreeMap<Topic, Known>>,
     /// Held while a name server is asked: a thousand sends to a new topic ask once.
     asking: tokio::sync::Mutex<()>,
 }

@@ -209,6 +209,11 @@ impl CommittedOffsets {
         self.tables.apply(batch, Durability::Now)
     }
 
+    /// Whether everything committed so far was flushed.
+    pub(crate) fn are_kept(&self) -> bool {
+        self.state.lock().dirty.is_empty()
+    }
+
     /// Writes what has changed since the last call. Returns how many positions were written.
     pub fn flush(&self, durability: Durability) -> Result<usize, Error> {
         // Taken out first, so that commits go on while the disk works.

@@ -35,4 +35,12 @@ impl Metadata {
     pub fn flush(&self, durability: Durability) -> Result<usize, Error> {
         self.offsets.flush(durability)
     }
+
+    /// Makes committed offsets survive a loss of power, if any has changed; returns how many.
+    pub fn keep(&self) -> Result<usize, Error> {
+        if self.offsets.are_kept() {
+            return Ok(0);
+        }
+        self.flush(Durability::Now)
+    }
 }

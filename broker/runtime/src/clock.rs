@@ -1,6 +1,7 @@
 //! Time: monotonic for waiting, wall for stamping.
 
 mod sim;
+mod steady;
 
 use std::fmt;
 use std::future::Future;
@@ -9,6 +10,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use sim::SimClock;
+pub use steady::SteadyWall;
 
 /// A point in monotonic time. Only comparable with moments of the same clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,12 +9,14 @@
 mod clock;
 mod disk;
 mod net;
+mod planted;
 mod rng;
 mod tasks;
 
-pub use clock::{Clock, Elapsed, Moment, SimClock};
+pub use clock::{Clock, Elapsed, Moment, SimClock, SteadyWall};
 pub use disk::{Advice, DirEntry, Disk, DiskLock, File, FileId, Mapped, Open, RealDisk, Space};
 pub use disk::{DiskFailure, Faults, Operation, SimDisk};
 pub use net::{Listener, Net, ReadHalf, SimNet, Stream, WriteHalf};
+pub use planted::Planted;
 pub use rng::Rng;
-pub use tasks::{Panic, Report, Shutdown, Task, TaskError, TaskGuard, Tasks};
+pub use tasks::{Panic, Report, Shutdown, Signal, Task, TaskError, TaskGuard, Tasks};

@@ -115,6 +115,7 @@ impl Listener {
     /// a shortage of the process; listening goes on. May be cancelled without loss.
     pub async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
         tokio::select! {
+            biased;
             tcp = accept_tcp(self.tcp.as_ref()) => tcp,
             pipe = accept_pipe(self.pipes.as_ref()) => pipe,
         }

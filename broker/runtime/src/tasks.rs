@@ -2,11 +2,13 @@
 
 mod roll;
 mod shutdown;
+mod signal;
 mod task;
 
 use std::borrow::Cow;
 use std::future::Future;
 use std::io;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
@@ -21,6 +23,7 @@ use crate::{Clock, Rng};
 use roll::{Entry, Roll, Running};
 pub use roll::{Panic, Report};
 pub use shutdown::Shutdown;
+pub use signal::Signal;
 pub use task::{Task, TaskError, TaskGuard};
 
 /// Turns of the scheduler that a simulated task may start late, exclusive.
@@ -37,6 +40,8 @@ struct Shared {
     handle: Handle,
     /// Present in a simulation: who gets how late a start.
     order: Option<Rng>,
+    /// Microseconds that a simulated blocking job takes before it has an effect.
+    slowness: Range<u64>,
     shutdown: Shutdown,
     /// Never held while a task or a callback runs.
     roll: Mutex<Roll>,
@@ -47,22 +52,29 @@ struct Shared {
 impl Tasks {
     /// Tasks run on the tokio runtime this is called in; without one it panics.
     pub fn new(clock: Clock) -> Tasks {
-        Tasks::with_order(clock, None)
+        Tasks::with_order(clock, None, 0..0)
     }
 
     /// As [`Tasks::new`], for simulations on a single-threaded runtime: each task starts some
     /// turns late, drawn from `order`, and a blocking job is such a late step on the same
     /// thread. [`Tasks::thread`] still starts a thread, whose pace no seed decides.
     pub fn simulated(clock: Clock, order: Rng) -> Tasks {
-        Tasks::with_order(clock, Some(order))
+        Tasks::with_order(clock, Some(order), 0..0)
     }
 
-    fn with_order(clock: Clock, order: Option<Rng>) -> Tasks {
+    /// As [`Tasks::simulated`]; half of the blocking jobs also take so many microseconds of
+    /// simulated time, as a disk does, so that what ends a process may come before them.
+    pub fn simulated_with_slow_jobs(clock: Clock, order: Rng, slowness: Range<u64>) -> Tasks {
+        Tasks::with_order(clock, Some(order), slowness)
+    }
+
+    fn with_order(clock: Clock, order: Option<Rng>, slowness: Range<u64>) -> Tasks {
         let shared = Shared {
             shutdown: Shutdown::new(clock.clone()),
             clock,
             handle: Handle::current(),
             order,
+            slowness,
             roll: Mutex::default(),
             left: Notify::new(),
         };
@@ -123,9 +135,13 @@ impl Tasks {
             if self.shared.order.is_none() {
                 self.shared.handle.spawn_blocking(run);
             } else {
-                let turns = self.turns();
+                let (turns, rest) = (self.turns(), self.rest());
+                let clock = self.shared.clock.clone();
                 self.shared.handle.spawn(async move {
                     wait_turns(turns).await;
+                    if let Some(rest) = rest {
+                        clock.sleep(rest).await;
+                    }
                     run();
                 });
             }
@@ -228,6 +244,13 @@ impl Tasks {
             .order
             .as_ref()
             .map_or(0, |order| order.range(0..LATEST_START))
+    }
+
+    /// How long a simulated blocking job takes.
+    fn rest(&self) -> Option<Duration> {
+        let order = self.shared.order.as_ref()?;
+        let slow = !self.shared.slowness.is_empty() && order.chance(0.5);
+        slow.then(|| Duration::from_micros(order.range(self.shared.slowness.clone())))
     }
 
     async fn all_left(&self) {

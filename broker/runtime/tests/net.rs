@@ -4,8 +4,10 @@
 
 use std::io::{ErrorKind, IoSlice};
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
 
-use runtime::{Clock, Listener, Net, SimNet, Stream, Tasks};
+use runtime::{Clock, Listener, Net, Rng, SimClock, SimNet, Stream, Tasks};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 fn any_port() -> SocketAddr {
@@ -267,4 +269,51 @@ async fn a_local_address_is_reached_without_tcp_by_us_and_by_tcp_by_others() {
         far.read_exact(&mut into).await.unwrap();
         assert_eq!(&into, b"hello");
     }
+}
+
+#[tokio::test]
+async fn what_is_delayed_arrives_in_order_and_on_its_day() {
+    let (sim, clock) = (SimNet::new(), SimClock::new(0));
+    sim.delay(1_000..5_000, clock.clock(), Rng::seeded(1));
+    let net = sim.net();
+    let listener = net.listen(any_port()).await.unwrap();
+    let (mut near, mut far) = pair(&net, &listener).await;
+    let reading = tokio::spawn(async move {
+        let mut received = Vec::new();
+        far.read_to_end(&mut received).await.unwrap();
+        received
+    });
+    for part in [b"one ", b"two ", b"end."] {
+        near.write_all(part).await.unwrap();
+    }
+    drop(near);
+    clock.run(Duration::from_micros(999)).await;
+    assert!(!reading.is_finished(), "nothing travels faster");
+    clock.run(Duration::from_millis(5)).await;
+    assert!(reading.is_finished(), "nothing travels slower");
+    assert_eq!(reading.await.unwrap(), b"one two end.");
+}
+
+#[tokio::test]
+async fn what_is_held_arrives_when_it_is_let_go_and_nobody_sees_an_error() {
+    let sim = SimNet::new();
+    let (one, other) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+    let listener = sim
+        .host(other)
+        .net()
+        .listen(SocketAddr::new(other, 0))
+        .await
+        .unwrap();
+    let (mut near, mut far) = pair(&sim.host(one).net(), &listener).await;
+    sim.hold(other, one, true);
+    near.write_all(b"held").await.unwrap();
+    drop(near);
+    let mut received = Vec::new();
+    {
+        let mut reading = pin!(far.read_to_end(&mut received));
+        assert!(futures::poll!(reading.as_mut()).is_pending());
+        sim.hold(one, other, false);
+        assert_eq!(reading.await.unwrap(), 4);
+    }
+    assert_eq!(received, b"held");
 }

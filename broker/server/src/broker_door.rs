@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use delivery::{DelayLevel, Epochs, LongPolls, Publisher, Pulls, QueueLocks, Retries, Schedule};
-use metadata::{Durability, Metadata, Permission, TopicConfig};
+use metadata::{Metadata, Permission, TopicConfig};
 use model::{QueueId, QueueOffset, Topic, UniqueKeys, system_topics};
 use protocol::{Frame, Reply, RequestCode, ResponseCode};
 use runtime::{Net, Rng, Tasks};
@@ -173,9 +173,7 @@ impl Broker {
             self.tasks.clock().clone(),
         );
         registration.start(&self.tasks, self.clone());
-        self.every("keep offsets", KEEP, |broker| {
-            broker.keep(Durability::Later)
-        });
+        self.keep_on();
         self.every("look for silent clients", LOOK_FOR_SILENT, |broker| {
             let news = broker.sessions.expire();
             broker.clients().notify(news);
@@ -188,7 +186,7 @@ impl Broker {
 
     /// Keeps what a clean stop must not lose. Called after the tasks have stopped.
     pub async fn close(&self) -> Result<(), Error> {
-        self.keep(Durability::Now);
+        self.keep();
         self.store.close().await.map_err(delivery::Error::Store)?;
         Ok(())
     }
@@ -203,15 +201,37 @@ impl Broker {
         self.tasks.spawn(name, async move {
             loop {
                 tokio::select! {
-                    () = broker.identity.clock.sleep(interval) => what(&broker),
+                    biased;
                     () = shutdown.requested() => return,
+                    () = broker.identity.clock.sleep(interval) => what(&broker),
                 }
             }
         });
     }
 
-    fn keep(&self, durability: Durability) {
-        if let Err(why) = self.metadata.flush(durability) {
+    /// Keeps progress again and again, and waits for the disk where no request does.
+    fn keep_on(self: &Arc<Self>) {
+        let (broker, shutdown) = (self.clone(), self.tasks.shutdown());
+        self.tasks.spawn("keep offsets", async move {
+            loop {
+                tokio::select! {
+                    biased;
+                    () = shutdown.requested() => return,
+                    () = broker.identity.clock.sleep(KEEP) => {}
+                }
+                let keeping = broker.clone();
+                let kept = broker
+                    .tasks
+                    .blocking("keep offsets", move || keeping.keep());
+                if kept.await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn keep(&self) {
+        if let Err(why) = self.metadata.keep() {
             tracing::error!(%why, "committed offsets could not be kept");
         }
         if let Err(why) = self.epochs.flush() {

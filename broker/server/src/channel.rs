@@ -1,6 +1,6 @@
 //! One client's connection as the rest of the server sees it: somebody who can be asked things.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -26,7 +26,7 @@ struct Inner {
     outbox: mpsc::Sender<Frame>,
     next_opaque: AtomicI32,
     /// Guards a plain map of the requests a client has not answered.
-    asked: Mutex<HashMap<i32, oneshot::Sender<Frame>>>,
+    asked: Mutex<BTreeMap<i32, oneshot::Sender<Frame>>>,
 }
 
 /// Why a client gave no answer.

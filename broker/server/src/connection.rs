@@ -8,7 +8,7 @@
 //! and polled with the next read, so a held pull never holds up a send behind it.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -132,6 +132,7 @@ impl Connection {
         let (mut reader, mut writer) = stream.into_split();
         let mut input = BytesMut::with_capacity(READ);
         let mut active = clock.now();
+        let mut end = pin!(shutdown.requested());
         loop {
             while self.has_room() {
                 let Some(frame) = Frame::decode(&mut input)? else {
@@ -147,12 +148,9 @@ impl Connection {
             }
             input.reserve(READ);
             tokio::select! {
-                read = reader.read_buf(&mut input), if self.has_room() => {
-                    if read? == 0 {
-                        return Ok(());
-                    }
-                    active = clock.now();
-                }
+                // A reply never waits behind one more request.
+                biased;
+                () = &mut end => return Ok(()),
                 Some(done) = self.waiting.next(), if !self.waiting.is_empty() => self.finish(done).await,
                 Some(frame) = outbox.recv() => {
                     frame.encode(&mut self.output);
@@ -160,13 +158,18 @@ impl Connection {
                         frame.encode(&mut self.output);
                     }
                 }
+                read = reader.read_buf(&mut input), if self.has_room() => {
+                    if read? == 0 {
+                        return Ok(());
+                    }
+                    active = clock.now();
+                }
                 () = clock.sleep_until(active + IDLE) => {
                     if self.waiting.is_empty() {
                         return Err(Ended::Idle);
                     }
                     active = clock.now();
                 }
-                () = shutdown.requested() => return Ok(()),
             }
         }
     }

@@ -46,8 +46,9 @@ pub async fn listen(
         let clock = owner.clock().clone();
         loop {
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                biased;
                 () = shutdown.requested() => return,
+                accepted = listener.accept() => accepted,
             };
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,

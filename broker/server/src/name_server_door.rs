@@ -43,8 +43,9 @@ impl NameServer {
         tasks.spawn("end leases", async move {
             loop {
                 tokio::select! {
-                    () = clock.sleep(LOOK) => server.routes.expire(),
+                    biased;
                     () = shutdown.requested() => return,
+                    () = clock.sleep(LOOK) => server.routes.expire(),
                 }
             }
         });

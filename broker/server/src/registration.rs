@@ -56,8 +56,9 @@ impl Registration {
         tasks.spawn("spread topic changes", async move {
             loop {
                 tokio::select! {
-                    () = broker.topics_changed() => drop(told.send(())),
+                    biased;
                     () = shutdown.requested() => return,
+                    () = broker.topics_changed() => drop(told.send(())),
                 }
             }
         });
@@ -89,12 +90,13 @@ impl Registration {
                 }
             };
             tokio::select! {
-                () = self.clock.sleep(rest) => {}
-                changed = changes.changed() => if changed.is_err() { return },
+                biased;
                 () = shutdown.requested() => {
                     self.unregister(&mut link).await.ok();
                     return;
                 }
+                () = self.clock.sleep(rest) => {}
+                changed = changes.changed() => if changed.is_err() { return },
             }
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use model::{ConsumerGroup, Topic};
 use parking_lot::Mutex;
 use protocol::body::SubscriptionData;
+use runtime::Signal;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::listener::Listener;
@@ -33,7 +34,7 @@ pub(crate) struct Consumption {
     pub(crate) changed: Notify,
     /// Batches for whichever handler is free. Bounded by what each queue may hold.
     pub(crate) work: mpsc::UnboundedSender<Work>,
-    pub(crate) stopped: watch::Sender<bool>,
+    pub(crate) stopped: Signal,
     /// Tasks that still do something; counted so that the end can wait for them.
     busy: watch::Sender<usize>,
     /// Wall time in milliseconds.
@@ -67,7 +68,7 @@ impl Consumption {
             leaving: Mutex::default(),
             changed: Notify::new(),
             work,
-            stopped: watch::Sender::new(false),
+            stopped: Signal::default(),
             busy: watch::Sender::new(0),
         }
     }
@@ -102,18 +103,16 @@ impl Consumption {
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
-        *self.stopped.borrow()
+        self.stopped.is_raised()
     }
 
     /// Resolves once the consumer is asked to stop, by its owner or with all tasks.
     pub(crate) async fn stopping(&self) {
-        let mut stopped = self.stopped.subscribe();
         let shutdown = self.client.tasks().shutdown();
         tokio::select! {
-            outcome = stopped.wait_for(|stopped| *stopped) => {
-                outcome.expect("the sender lives in self");
-            }
+            biased;
             () = shutdown.requested() => {}
+            () = self.stopped.raised() => {}
         }
     }
 

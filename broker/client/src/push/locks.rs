@@ -50,8 +50,9 @@ impl Consumption {
     pub(crate) async fn renew_locks(self: Arc<Self>) {
         loop {
             tokio::select! {
-                () = self.client.clock().sleep(RENEW) => self.renew().await,
+                biased;
                 () = self.stopping() => return,
+                () = self.client.clock().sleep(RENEW) => self.renew().await,
             }
         }
     }

@@ -28,8 +28,9 @@ impl Consumption {
         let mut complained = false;
         loop {
             let open = tokio::select! {
-                open = self.share() => open,
+                biased;
                 () = self.stopping() => return,
+                open = self.share() => open,
             };
             match &open {
                 // Said once, not every second.
@@ -41,9 +42,10 @@ impl Consumption {
             }
             let rest = if open.is_some() { SOON } else { EVERY };
             tokio::select! {
+                biased;
+                () = self.stopping() => return,
                 () = self.client.clock().sleep(rest) => {}
                 () = self.changed.notified() => {}
-                () = self.stopping() => return,
             }
         }
     }

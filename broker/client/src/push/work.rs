@@ -116,8 +116,9 @@ impl Consumption {
                     break;
                 }
                 tokio::select! {
-                    () = self.client.clock().sleep(self.settings.suspend) => {}
+                    biased;
                     () = self.stopping() => return,
+                    () = self.client.clock().sleep(self.settings.suspend) => {}
                 }
             }
         }
@@ -233,10 +234,11 @@ impl Consumption {
         let (consumption, busy) = (self.clone(), self.busy());
         self.client.tasks().spawn("consume again", async move {
             tokio::select! {
+                biased;
+                () = consumption.stopping() => {}
                 () = consumption.client.clock().sleep(AFTER_FAILURE) => {
                     consumption.work.send(work).ok();
                 }
-                () = consumption.stopping() => {}
             }
             drop(busy);
         });

@@ -1,16 +1,31 @@
 //! One direction of a connection inside this process: a bounded buffer between two tasks.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::ReadBuf;
 use tokio::task::coop;
 
+use crate::{Clock, Moment, Rng};
+
 /// Bytes on their way before the writer has to wait.
 const CAPACITY: usize = 64 * 1024;
+
+/// How long bytes travel: drawn anew for each write, and never past an earlier one.
+#[derive(Clone)]
+pub(super) struct Latency {
+    pub(super) clock: Clock,
+    pub(super) rng: Rng,
+    /// In microseconds.
+    pub(super) range: Range<u64>,
+}
 
 /// The buffer. One side writes, the other reads.
 #[derive(Clone)]
@@ -28,14 +43,25 @@ struct State {
     abandoned: bool,
     /// The connection broke: both sides see a reset, what was on its way is lost.
     cut: bool,
+    /// Nothing arrives until this is lifted.
+    held: bool,
+    latency: Option<Latency>,
+    /// With latency: when each part of `bytes` arrives, and how many bytes it has.
+    on_their_way: VecDeque<(Moment, usize)>,
+    /// Wakes the reader for the first part that has not arrived yet.
+    arrival: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
 impl Pipe {
-    pub(super) fn new() -> Pipe {
+    pub(super) fn new(latency: Option<Latency>) -> Pipe {
+        let state = State {
+            latency,
+            ..State::default()
+        };
         Pipe {
-            state: Arc::default(),
+            state: Arc::new(Mutex::new(state)),
         }
     }
 
@@ -53,8 +79,9 @@ impl Pipe {
         if into.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        if state.bytes.is_empty() {
-            if state.ended {
+        let arrived = state.arrived(context);
+        if arrived == 0 {
+            if state.bytes.is_empty() && state.ended && !state.held {
                 return Poll::Ready(Ok(()));
             }
             let earlier = state.reader.replace(context.waker().clone());
@@ -62,12 +89,13 @@ impl Pipe {
             drop(earlier);
             return Poll::Pending;
         }
-        let taken = state.bytes.len().min(into.remaining());
+        let taken = arrived.min(into.remaining());
         let (front, back) = state.bytes.as_slices();
         let from_front = taken.min(front.len());
         into.put_slice(&front[..from_front]);
         into.put_slice(&back[..taken - from_front]);
         state.bytes.drain(..taken);
+        state.leave_the_way(taken);
         let writer = state.writer.take();
         drop(state);
         wake(writer);
@@ -102,6 +130,7 @@ impl Pipe {
             state.bytes.extend(&slice[..part]);
             room -= part;
         }
+        state.set_off(taken);
         let reader = state.reader.take();
         drop(state);
         wake(reader);
@@ -123,7 +152,13 @@ impl Pipe {
         self.change(|state| {
             state.cut = true;
             state.bytes.clear();
+            state.on_their_way.clear();
         });
+    }
+
+    /// Keeps everything on its way, the end too, until this is called with `false`.
+    pub(super) fn hold(&self, held: bool) {
+        self.change(|state| state.held = held);
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -139,6 +174,58 @@ impl Pipe {
         };
         wake(reader);
         wake(writer);
+    }
+}
+
+impl State {
+    /// How many bytes the reader may have now; if none, it is woken when some arrive.
+    fn arrived(&mut self, context: &mut Context<'_>) -> usize {
+        if self.held {
+            return 0;
+        }
+        let Some(latency) = &self.latency else {
+            return self.bytes.len();
+        };
+        let now = latency.clock.now();
+        let arrived = |(due, bytes): &(Moment, usize)| (*due <= now).then_some(*bytes);
+        let bytes = self.on_their_way.iter().map_while(arrived).sum();
+        self.arrival = None;
+        if bytes == 0
+            && let Some((due, _)) = self.on_their_way.front()
+        {
+            let mut arrival: Pin<Box<dyn Future<Output = ()> + Send>> =
+                Box::pin(latency.clock.sleep_until(*due));
+            // It lies ahead; polled once, it knows whom to wake.
+            let _ = arrival.as_mut().poll(context);
+            self.arrival = Some(arrival);
+        }
+        bytes
+    }
+
+    /// Bytes just written begin their way.
+    fn set_off(&mut self, bytes: usize) {
+        let Some(latency) = self.latency.as_ref().filter(|_| bytes > 0) else {
+            return;
+        };
+        let way = Duration::from_micros(latency.rng.range(latency.range.clone()));
+        let last = self.on_their_way.back().map(|(due, _)| *due);
+        let due = latency.clock.now() + way;
+        self.on_their_way
+            .push_back((last.map_or(due, |last| last.max(due)), bytes));
+    }
+
+    /// The reader took bytes that had arrived.
+    fn leave_the_way(&mut self, mut bytes: usize) {
+        while bytes > 0
+            && let Some((_, part)) = self.on_their_way.front_mut()
+        {
+            let taken = bytes.min(*part);
+            *part -= taken;
+            bytes -= taken;
+            if *part == 0 {
+                self.on_their_way.pop_front();
+            }
+        }
     }
 }
 

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as TurnMutex, mpsc};
 
-use super::pipe::Pipe;
+use super::pipe::{Latency, Pipe};
 use super::stream::Ends;
 use super::{Net, Reach, Stream};
+use crate::{Clock, Rng};
 
 /// Connections that may wait for `accept`; the next `connect` waits until one is taken.
 const BACKLOG: usize = 128;
@@ -32,6 +34,9 @@ struct State {
     listeners: BTreeMap<SocketAddr, mpsc::Sender<(Stream, SocketAddr)>>,
     refusing: BTreeSet<SocketAddr>,
     links: Vec<OpenLink>,
+    /// Pairs of hosts between which nothing arrives.
+    held: BTreeSet<(IpAddr, IpAddr)>,
+    latency: Option<Latency>,
     ports_given: u16,
 }
 
@@ -73,10 +78,7 @@ impl SimNet {
 
     /// Breaks every open connection between two hosts, whoever made it.
     pub fn cut_between(&self, one: IpAddr, other: IpAddr) -> usize {
-        self.cut_where(|link| {
-            let ends = (link.client.ip(), link.server.ip());
-            ends == (one, other) || ends == (other, one)
-        })
+        self.cut_where(|link| pair_of(link.client, link.server) == (one.min(other), one.max(other)))
     }
 
     /// From now on `server` refuses new connections, or takes them again.
@@ -87,6 +89,36 @@ impl SimNet {
         } else {
             state.refusing.remove(&server);
         }
+    }
+
+    /// From now on nothing arrives between two hosts, or all that was held does. Nobody sees an
+    /// error: this is a cable pulled out, and put back. New connections wait likewise.
+    pub fn hold(&self, one: IpAddr, other: IpAddr, held: bool) {
+        let pipes: Vec<Pipe> = {
+            let mut state = self.state.lock();
+            let pair = (one.min(other), one.max(other));
+            if held {
+                state.held.insert(pair);
+            } else {
+                state.held.remove(&pair);
+            }
+            let links = state.links.iter();
+            let between = links.filter(|link| pair_of(link.client, link.server) == pair);
+            between.flat_map(|link| link.pipes.clone()).collect()
+        };
+        for pipe in pipes {
+            pipe.hold(held);
+        }
+    }
+
+    /// What is written to connections made from now on arrives so many microseconds later,
+    /// drawn for each write.
+    pub fn delay(&self, microseconds: Range<u64>, clock: Clock, rng: Rng) {
+        self.state.lock().latency = Some(Latency {
+            clock,
+            rng,
+            range: microseconds,
+        });
     }
 
     /// Connections open now.
@@ -129,17 +161,21 @@ impl SimNet {
             state.listener(server).cloned().ok_or_else(refused)?
         };
         let place = listener.reserve().await.map_err(|_| refused())?;
-        let (request, reply) = (Pipe::new(), Pipe::new());
-        let client = {
+        let (client, request, reply) = {
             let mut state = self.state.lock();
             state.forget_ended();
             let client = state.free_address(self.from);
+            let new = || Pipe::new(state.latency.clone());
+            let (request, reply) = (new(), new());
+            let held = state.held.contains(&pair_of(client, server));
+            request.hold(held);
+            reply.hold(held);
             state.links.push(OpenLink {
                 client,
                 server,
                 pipes: [request.clone(), reply.clone()],
             });
-            client
+            (client, request, reply)
         };
         let far = Stream::pipes(
             request.clone(),
@@ -232,6 +268,10 @@ impl Drop for SimListener {
     fn drop(&mut self) {
         self.net.state.lock().listeners.remove(&self.address);
     }
+}
+
+fn pair_of(one: SocketAddr, other: SocketAddr) -> (IpAddr, IpAddr) {
+    (one.ip().min(other.ip()), one.ip().max(other.ip()))
 }
 
 /// Reads `host:port` where the host is an IP address or `localhost`.

@@ -8,8 +8,8 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::watch;
 
+use super::Signal;
 use crate::Clock;
 
 /// Tells whether the end was requested, and waits for it. Cheap to clone.
@@ -20,7 +20,7 @@ pub struct Shutdown {
 
 struct Shared {
     clock: Clock,
-    requested: watch::Sender<bool>,
+    requested: Signal,
     /// The same fact once more, for threads that wait without a runtime.
     flag: Mutex<bool>,
     raised: Condvar,
@@ -30,7 +30,7 @@ impl Shutdown {
     pub(super) fn new(clock: Clock) -> Shutdown {
         let shared = Shared {
             clock,
-            requested: watch::Sender::new(false),
+            requested: Signal::default(),
             flag: Mutex::new(false),
             raised: Condvar::new(),
         };
@@ -43,20 +43,16 @@ impl Shutdown {
     pub fn request(&self) {
         *self.shared.flag.lock() = true;
         self.shared.raised.notify_all();
-        self.shared.requested.send_replace(true);
+        self.shared.requested.raise();
     }
 
     pub fn is_requested(&self) -> bool {
-        *self.shared.requested.borrow()
+        self.shared.requested.is_raised()
     }
 
     /// Resolves once the end is requested.
     pub async fn requested(&self) {
-        let mut requested = self.shared.requested.subscribe();
-        requested
-            .wait_for(|requested| *requested)
-            .await
-            .expect("the sender lives in self");
+        self.shared.requested.raised().await;
     }
 
     /// Blocks the thread until the end is requested.
