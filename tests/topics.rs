@@ -170,19 +170,19 @@ fn csv_goes_through_topics_both_ways_and_keys_and_tags_beside_it() {
     place.house.stop();
 }
 
-/// A copy of `hits` that begins where `mode` says, read by a group of this name.
-fn copy(mode: &str, group: &str) -> String {
+/// A copy of `hits` in this topic, which begins where these options say.
+fn copy(to: &str, options: &str) -> String {
     format!(
-        "CREATE TABLE hits (page STRING) WITH ('connector' = 'rocketmq', 'topic' = 'hits',
-           'consumerGroup' = '{group}', 'scanStartupMode' = '{mode}', 'format' = 'json');
+        "CREATE TABLE hits (page STRING)
+           WITH ('connector' = 'rocketmq', 'topic' = 'hits', 'format' = 'json', {options});
          CREATE TABLE copy (page STRING)
-           WITH ('connector' = 'rocketmq', 'topic' = '{mode}', 'format' = 'json');
+           WITH ('connector' = 'rocketmq', 'topic' = '{to}', 'format' = 'json');
          INSERT INTO copy SELECT page FROM hits;"
     )
 }
 
 #[test]
-fn a_source_begins_at_the_end_or_where_its_group_is() {
+fn a_source_begins_at_the_end_or_where_its_group_is_or_at_a_message_or_a_time() {
     let place = Place::new();
     place
         .house
@@ -191,13 +191,48 @@ fn a_source_begins_at_the_end_or_where_its_group_is() {
     place
         .house
         .ask(&["consume", "hits", "--group", "readers", "--count", "1"]);
-    place.run("latest", &copy("latest", "others"));
-    place.run("group-offsets", &copy("group-offsets", "readers"));
-    let second = place.messages("group-offsets", 1);
-    has(&second[0], &[("body", r#"{"page":"/2"}"#)]);
+    let group = "'scanStartupMode' = 'group-offsets', 'consumerGroup' = 'readers'";
+    place.run("latest", &copy("latest", "'scanStartupMode' = 'latest'"));
+    place.run("group", &copy("group", group));
+    place.run("message", &copy("message", "'startMessageOffset' = '1'"));
+    let time = "'startTime' = '2024-01-01 00:00:00', 'timeZone' = 'GMT+8'";
+    place.run("time", &copy("time", time));
+    for topic in ["group", "message"] {
+        let second = place.messages(topic, 1);
+        has(&second[0], &[("body", r#"{"page":"/2"}"#)]);
+    }
+    place.messages("time", 2);
     place.produce("hits", &[r#"{"page":"/3"}"#]);
     let third = place.messages("latest", 1);
     has(&third[0], &[("body", r#"{"page":"/3"}"#)]);
+    place.house.stop();
+}
+
+#[test]
+fn flinks_options_name_the_columns_of_tag_and_keys() {
+    let place = Place::new();
+    place.run(
+        "flink",
+        "CREATE TABLE lines (id BIGINT, name STRING, kind STRING)
+           WITH ('connector' = 'rocketmq', 'topic' = 'lines', 'format' = 'csv', 'fieldDelimiter' = ';');
+         CREATE TABLE names (id BIGINT, name STRING, kind STRING)
+           WITH ('connector' = 'rocketmq', 'topic' = 'names', 'format' = 'json', 'tag' = 'none',
+                 'keyColumns' = 'id, kind', 'isDynamicTag' = 'true', 'dynamicTagColumn' = 'kind');
+         INSERT INTO names SELECT id, name, NULLIF(kind, 'unknown') FROM lines;",
+    );
+    place.produce("lines", &["7;a,b;blue"]);
+    let messages = place.messages("names", 1);
+    let body = r#"{"name":"a,b"}"#;
+    has(
+        &messages[0],
+        &[("body", body), ("TAGS", "blue"), ("KEYS", "7 blue")],
+    );
+    place.produce("lines", &["8;c;unknown"]);
+    let messages = place.messages("names", 2);
+    let unknown = messages
+        .iter()
+        .find(|message| message.contains(&member("KEYS", "8")));
+    has(unknown.expect("a second message"), &[("TAGS", "none")]);
     place.house.stop();
 }
 
@@ -247,6 +282,11 @@ fn dead_letters_are_the_messages_as_they_came_and_a_blackhole_takes_the_rest() {
         &[
             ("body", late),
             ("MILLSTREAM_ERROR", "late"),
+            (
+                "MILLSTREAM_ERROR_WHY",
+                "the watermark 2024-01-01T12:00:00 has closed the window of its event time \
+                 2024-01-01T11:00:00",
+            ),
             ("MILLSTREAM_ORIGIN_QUEUE", "timed/0"),
             ("MILLSTREAM_ORIGIN_OFFSET", "2"),
         ],

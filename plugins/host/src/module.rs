@@ -29,8 +29,8 @@ impl ModuleHash {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// Enough digits to recognise it by.
-    pub(crate) fn short(&self) -> String {
+    /// The first twelve digits: enough to recognise it by.
+    pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()
     }
 

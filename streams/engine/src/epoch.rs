@@ -1,6 +1,7 @@
 //! One epoch, from decoded rows to a commit. Nothing here waits or touches the outside world,
 //! except for lookups and the state's own disk.
 
+mod late;
 mod unusable;
 
 use crate::{

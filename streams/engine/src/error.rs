@@ -16,8 +16,14 @@ pub enum Error {
         offset: i64,
         why: String,
     },
-    #[error("{rows} rows came too late for {operator}")]
-    Late { operator: String, rows: usize },
+    #[error("{rows} rows came too late for {operator}, the first ({row}): {why}")]
+    Late {
+        operator: String,
+        rows: usize,
+        /// Where the record stands, or the row itself.
+        row: String,
+        why: String,
+    },
     #[error("{rows} rows of {table} have no result, the first (record {offset} of {queue}): {why}")]
     Function {
         table: String,

@@ -37,12 +37,22 @@ pub(crate) fn rows(
     rows: &RecordBatch,
     story: &Story<'_>,
 ) -> Result<Vec<OutputRecord>, Error> {
-    let encoder = Encoder::new(Format::Json, rows.schema(), Options::default())?;
-    let encoded = encoder.encode(rows)?;
-    Ok(encoded
+    Ok(json(rows)?
         .iter()
         .map(|bytes| record(topic, bytes, story))
         .collect())
+}
+
+/// The only row of a batch as JSON, cut where a reason is.
+pub(crate) fn text(row: &RecordBatch) -> Result<String, Error> {
+    let text = json(row)?.concat();
+    let text = String::from_utf8_lossy(&text);
+    Ok(text.chars().take(REASON).collect())
+}
+
+fn json(rows: &RecordBatch) -> Result<Vec<Bytes>, Error> {
+    let encoder = Encoder::new(Format::Json, rows.schema(), Options::default())?;
+    Ok(encoder.encode(rows)?)
 }
 
 impl Story<'_> {

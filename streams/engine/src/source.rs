@@ -84,19 +84,16 @@ impl Polled {
         self.rows.num_rows() + self.undecodable.len()
     }
 
-    /// Name of the queue that a row came from.
-    pub fn queue_of(&self, row: usize) -> &Arc<str> {
+    /// Queue and record number of a row.
+    pub fn origin_of(&self, row: usize) -> (&str, i64) {
         let mut end = 0;
         let of_row = |queue: &&PolledQueue| {
             end += queue.rows;
             row < end
         };
-        &self
-            .queues
-            .iter()
-            .find(of_row)
-            .expect("the queues' rows are all rows")
-            .name
+        let queue = self.queues.iter().find(of_row);
+        let queue = queue.expect("the queues' rows are all rows");
+        (&queue.name, self.offsets[row])
     }
 
     /// Leaves these rows out. `rows` is ascending, each at most once.

@@ -2,9 +2,12 @@
 
 mod encoder;
 mod envelope;
+mod group_offsets;
 mod options;
 mod publisher;
+mod queues;
 mod source;
+mod start;
 
 pub use encoder::TopicSinks;
 pub use publisher::TopicPublisher;

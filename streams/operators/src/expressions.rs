@@ -217,10 +217,10 @@ pub(crate) fn failed(sql: &str, error: &DataFusionError) -> Error {
 fn reason(error: &DataFusionError) -> String {
     match error.find_root() {
         DataFusionError::ArrowError(error, _) => error.to_string(),
-        DataFusionError::External(error) => match error.downcast_ref::<FunctionError>() {
-            Some(FunctionError { rows, .. }) if rows.len() == 1 => rows[0].1.clone(),
-            _ => error.to_string(),
-        },
+        DataFusionError::External(error) => error
+            .downcast_ref::<FunctionError>()
+            .and_then(FunctionError::only_row)
+            .unwrap_or_else(|| error.to_string()),
         DataFusionError::Execution(text) | DataFusionError::Plan(text) => text.clone(),
         other => other.strip_backtrace(),
     }

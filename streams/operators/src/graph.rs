@@ -1,9 +1,10 @@
 //! A running dataflow: one operator per node, stepped in order, once per epoch.
 
 use crate::{
-    Environment, Error, EventTimes, Omitted, Operator, Output, RowError, RowMap, Step, Watermark,
+    Environment, Error, EventTimes, Omitted, Operator, Output, RowError, RowMap, RowTimes, Step,
+    Watermark,
     build::operator,
-    trace::{Trace, back_to_sources, source_rows},
+    trace::{Trace, back_to_sources, event_times, source_rows},
 };
 use arrow::array::{BooleanArray, RecordBatch};
 use dataflow::{Dataflow, Delta, NodeId, NodeKind};
@@ -46,6 +47,10 @@ pub struct Late {
     pub rows: RecordBatch,
     /// The same rows as rows of the sources, if they came one to one.
     pub sources: Option<Vec<(NodeId, u32)>>,
+    /// Event time of each row, ms since 1970, `None` of one without; if it can be told.
+    pub times: Option<Vec<Option<i64>>>,
+    /// The watermark that had passed their window, ms since 1970.
+    pub watermark: Option<i64>,
 }
 
 impl Graph {
@@ -119,6 +124,7 @@ impl Graph {
                     inputs: node.inputs.clone(),
                     map: RowMap::Same,
                     rows: delta.rows(),
+                    times: None,
                 });
                 watermarks.push(behind);
                 outputs.push(delta);
@@ -150,7 +156,7 @@ impl Graph {
                 delta,
                 rows,
                 late,
-                watermarks: called,
+                times: declared,
             } = output.map_err(|error| match inputs[..] {
                 [input] => {
                     let error = of_whole_input(error, mask.as_ref());
@@ -160,11 +166,13 @@ impl Graph {
             })?;
             if let Some(late) = late.filter(|late| !late.numbers.is_empty()) {
                 let numbers = of_whole(late.numbers, mask.as_ref());
-                let from = node.inputs.first();
+                let from = node.inputs[0];
                 stepped.late.push(Late {
                     node: NodeId(position),
                     rows: late.rows,
-                    sources: from.and_then(|from| back_to_sources(&traces, *from, numbers)),
+                    times: event_times(&traces, from, numbers.clone()),
+                    sources: back_to_sources(&traces, from, numbers),
+                    watermark: before.at,
                 });
             }
             traces.push(Trace {
@@ -175,12 +183,13 @@ impl Graph {
                     rows
                 },
                 rows: delta.rows(),
+                times: declared.as_ref().map(|times| times.events.clone()),
             });
-            watermarks.push(match called {
-                Some(called) => {
+            watermarks.push(match declared {
+                Some(RowTimes { watermarks, .. }) => {
                     let rows = source_rows(&traces, position);
                     times
-                        .observe(NodeId(position), &rows, &called)
+                        .observe(NodeId(position), &rows, &watermarks)
                         .not_before(self.watermarks[position])
                 }
                 None => now,

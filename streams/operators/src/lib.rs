@@ -34,6 +34,6 @@ pub use graph::{Graph, Late, Stepped};
 pub use late::LateRows;
 pub use lookup_cache::{Fetched, Lookup, Lookups};
 pub use omitted::Omitted;
-pub use operator::{Operator, Output, RowMap, Step};
+pub use operator::{Operator, Output, RowMap, RowTimes, Step};
 pub use trace::SourceRows;
 pub use watermark::{EventTimes, Watermark};

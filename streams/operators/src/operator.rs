@@ -33,8 +33,15 @@ pub struct Output {
     pub rows: RowMap,
     /// Rows of the input that came too late to count.
     pub late: Option<LateRows>,
-    /// Per row the watermark it calls for, ms since 1970. Only the watermark operator has them.
-    pub watermarks: Option<Int64Array>,
+    /// What each row says of time. Only the watermark operator knows.
+    pub times: Option<RowTimes>,
+}
+
+/// Per row its event time and the watermark it calls for, ms since 1970, null if none.
+#[derive(Clone, Debug)]
+pub struct RowTimes {
+    pub events: Int64Array,
+    pub watermarks: Int64Array,
 }
 
 /// How the rows of an output belong to the rows of the inputs.
@@ -60,7 +67,7 @@ impl Output {
             delta,
             rows,
             late: None,
-            watermarks: None,
+            times: None,
         }
     }
 }

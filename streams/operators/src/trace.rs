@@ -1,6 +1,7 @@
 //! Where rows came from: followed back through operators that neither merge nor keep rows.
 
 use crate::RowMap;
+use arrow::array::{Array, Int64Array};
 use dataflow::NodeId;
 use std::collections::BTreeMap;
 
@@ -20,6 +21,8 @@ pub(crate) struct Trace {
     pub(crate) inputs: Vec<usize>,
     pub(crate) map: RowMap,
     pub(crate) rows: usize,
+    /// Event time of each row, ms since 1970, of a node that declares it.
+    pub(crate) times: Option<Int64Array>,
 }
 
 /// Rows of a node's output, as rows of the sources behind it. `None` if nobody can tell.
@@ -28,13 +31,40 @@ pub(crate) fn back_to_sources(
     node: usize,
     rows: Vec<u32>,
 ) -> Option<Vec<(NodeId, u32)>> {
+    follow(traces, node, rows, |_| false)
+}
+
+/// Event times of rows of a node's output, as declared on their way, ms since 1970; of a row
+/// without one `None`. `None` altogether if nobody can tell.
+pub(crate) fn event_times(
+    traces: &[Trace],
+    node: usize,
+    rows: Vec<u32>,
+) -> Option<Vec<Option<i64>>> {
+    let declared = follow(traces, node, rows, |trace| trace.times.is_some())?;
+    let time = |(node, row): (NodeId, u32)| {
+        let times = traces[node.0].times.as_ref()?;
+        let row = row as usize;
+        Some(times.is_valid(row).then(|| times.value(row)))
+    };
+    declared.into_iter().map(time).collect()
+}
+
+/// Rows of a node's output, as rows of the first nodes behind it where this ends, at sources at
+/// the latest.
+fn follow(
+    traces: &[Trace],
+    node: usize,
+    rows: Vec<u32>,
+    ends: fn(&Trace) -> bool,
+) -> Option<Vec<(NodeId, u32)>> {
     let trace = &traces[node];
-    if trace.inputs.is_empty() {
+    if trace.inputs.is_empty() || ends(trace) {
         return Some(rows.into_iter().map(|row| (NodeId(node), row)).collect());
     }
     let rows = match &trace.map {
         RowMap::Unknown => return None,
-        RowMap::Same if trace.inputs.len() > 1 => return unstack(traces, trace, rows),
+        RowMap::Same if trace.inputs.len() > 1 => return unstack(traces, trace, rows, ends),
         RowMap::Same => rows,
         RowMap::Kept(mask) => {
             let kept: Vec<u32> = mask.values().set_indices_u32().collect();
@@ -45,11 +75,16 @@ pub(crate) fn back_to_sources(
             .map(|row| positions.value(row as usize))
             .collect(),
     };
-    back_to_sources(traces, trace.inputs[0], rows)
+    follow(traces, trace.inputs[0], rows, ends)
 }
 
 /// Rows of several inputs that were put one after the other.
-fn unstack(traces: &[Trace], trace: &Trace, rows: Vec<u32>) -> Option<Vec<(NodeId, u32)>> {
+fn unstack(
+    traces: &[Trace],
+    trace: &Trace,
+    rows: Vec<u32>,
+    ends: fn(&Trace) -> bool,
+) -> Option<Vec<(NodeId, u32)>> {
     let mut by_input: BTreeMap<usize, Vec<(usize, u32)>> = BTreeMap::new();
     for (position, row) in rows.iter().enumerate() {
         let mut row = *row as usize;
@@ -69,7 +104,7 @@ fn unstack(traces: &[Trace], trace: &Trace, rows: Vec<u32>) -> Option<Vec<(NodeI
         for (position, source) in
             positions
                 .into_iter()
-                .zip(back_to_sources(traces, trace.inputs[input], rows)?)
+                .zip(follow(traces, trace.inputs[input], rows, ends)?)
         {
             found[position] = source;
         }

@@ -1,12 +1,12 @@
 //! Event time: what each row says about it, and how far it has come on an edge.
 
 use crate::{
-    Error, Functions, Operator, Output, SourceRows, Step,
+    Error, Functions, Operator, Output, RowTimes, SourceRows, Step,
     expressions::{Evaluator, evaluate_all},
     window::milliseconds,
 };
 use arrow::{
-    array::{Array, Int64Array},
+    array::{Array, ArrayRef, Int64Array},
     datatypes::{DataType, Schema, TimeUnit},
 };
 use dataflow::{Delta, NodeId};
@@ -77,8 +77,9 @@ pub trait EventTimes {
     fn observe(&mut self, node: NodeId, rows: &SourceRows, watermarks: &Int64Array) -> Watermark;
 }
 
-/// Passes rows on unchanged and says what watermark each calls for.
+/// Passes rows on unchanged and says when each happened and what watermark it calls for.
 pub(crate) struct DeclareEventTime {
+    column: usize,
     expression: Evaluator,
 }
 
@@ -90,6 +91,7 @@ impl DeclareEventTime {
     ) -> Result<Self, Error> {
         let plain = DataType::Timestamp(TimeUnit::Millisecond, None);
         Ok(Self {
+            column: watermark.column,
             expression: functions.compile(&watermark.expression, input, Some(&plain))?,
         })
     }
@@ -98,18 +100,33 @@ impl DeclareEventTime {
 impl Operator for DeclareEventTime {
     fn step(&mut self, inputs: &[&Delta], _: &mut Step<'_>) -> Result<Output, Error> {
         let input = inputs[0];
-        let watermarks = if input.is_empty() {
-            Int64Array::from(Vec::<i64>::new())
+        let times = if input.is_empty() {
+            let none = Int64Array::from(Vec::<i64>::new());
+            RowTimes {
+                events: none.clone(),
+                watermarks: none,
+            }
         } else {
             let values = evaluate_all("watermark", [&self.expression], input.batch())?;
-            let values = milliseconds(&values[0])?;
-            Int64Array::new(values.values().clone(), values.nulls().cloned())
+            RowTimes {
+                events: integers(input.batch().column(self.column))?,
+                watermarks: integers(&values[0])?,
+            }
         };
         Ok(Output {
-            watermarks: Some(watermarks),
+            times: Some(times),
             ..Output::same(input.clone())
         })
     }
+}
+
+/// A column of any time type as ms since 1970.
+fn integers(column: &ArrayRef) -> Result<Int64Array, Error> {
+    let times = milliseconds(column)?;
+    Ok(Int64Array::new(
+        times.values().clone(),
+        times.nulls().cloned(),
+    ))
 }
 
 #[cfg(test)]

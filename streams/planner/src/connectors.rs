@@ -1,5 +1,7 @@
 //! Which `WITH` options each connector knows, and where a table's rows live.
 
+mod rocketmq;
+
 use arrow::datatypes::DataType;
 use std::collections::BTreeMap;
 
@@ -7,7 +9,6 @@ use crate::{
     error::{Error, Place},
     nearest::nearest,
     statements::OptionTexts,
-    types::TIMESTAMP,
 };
 
 /// The connectors that `CREATE TABLE` may name.
@@ -19,6 +20,8 @@ pub struct Connectors(BTreeMap<String, ConnectorSpec>);
 pub struct ConnectorSpec {
     /// Every known option key, `connector` and `format` aside.
     pub options: Vec<OptionSpec>,
+    /// Options that are known from elsewhere and that this connector cannot have.
+    pub refused: &'static [RefusedOptions],
     /// Whether `format` and the options of formats belong here.
     pub has_format: bool,
     /// The option whose value says where the rows live.
@@ -65,6 +68,15 @@ pub struct OptionSpec {
     pub required: bool,
 }
 
+/// Options that are refused for one reason.
+#[derive(Clone, Copy, Debug)]
+pub struct RefusedOptions {
+    pub names: &'static [&'static str],
+    pub why: &'static str,
+    /// What to write instead.
+    pub instead: &'static str,
+}
+
 impl ConnectorSpec {
     fn abilities(&self) -> String {
         let abilities = [
@@ -105,7 +117,7 @@ impl OptionSpec {
 impl Default for Connectors {
     fn default() -> Self {
         let mut connectors = Self(BTreeMap::new());
-        connectors.add("rocketmq", rocketmq());
+        connectors.add("rocketmq", rocketmq::spec());
         let file = ConnectorSpec {
             options: vec![
                 OptionSpec::required("path", &[]),
@@ -126,41 +138,6 @@ impl Default for Connectors {
         };
         connectors.add("blackhole", discard);
         connectors
-    }
-}
-
-/// Both generations of the official Flink connector's names; ours is the first of each.
-fn rocketmq() -> ConnectorSpec {
-    let optional = OptionSpec::optional;
-    ConnectorSpec {
-        options: vec![
-            OptionSpec::required("topic", &["rocketmq.source.topic", "rocketmq.sink.topic"]),
-            optional("nameServerAddress", &["rocketmq.client.endpoints"]),
-            optional("consumerGroup", &["rocketmq.source.group"]),
-            optional("produceGroup", &["producerGroup", "rocketmq.sink.group"]),
-            optional("tag", &["rocketmq.source.filter.tag", "rocketmq.sink.tag"]),
-            optional("sql", &["rocketmq.source.filter.sql"]),
-            optional("scanStartupMode", &["rocketmq.source.startup.scan.mode"]),
-            optional(
-                "offsetFromTimestamp",
-                &["rocketmq.source.startup.offset.timestamp"],
-            ),
-            optional("startTimeMs", &[]),
-        ],
-        has_format: true,
-        metadata: vec![
-            MetadataSpec::new("topic", DataType::Utf8, false),
-            MetadataSpec::new("queue", DataType::Int32, false),
-            MetadataSpec::new("offset", DataType::Int64, false),
-            MetadataSpec::new("timestamp", TIMESTAMP, false),
-            MetadataSpec::new("tags", DataType::Utf8, true),
-            MetadataSpec::new("keys", DataType::Utf8, true),
-        ],
-        place: Some("topic"),
-        upserts: true,
-        source: true,
-        sink: true,
-        ..ConnectorSpec::default()
     }
 }
 
@@ -250,7 +227,7 @@ impl Connectors {
             );
         }
         if spec.has_format {
-            errors.extend(check_format(name.place, texts, &options).err());
+            errors.extend(check_format(name.place, texts, &options, &given).err());
         }
         if !errors.is_empty() {
             return Err(errors);
@@ -291,6 +268,15 @@ fn is_format_key(key: &str) -> bool {
 }
 
 fn unknown_option(connector: &str, spec: &ConnectorSpec, key: &str, place: Place) -> Error {
+    if let Some(refused) = spec
+        .refused
+        .iter()
+        .find(|refused| refused.names.contains(&key))
+    {
+        return Error::unsupported(place, format!("option '{key}'"))
+            .why(refused.why)
+            .hint(refused.instead);
+    }
     let mut known: Vec<String> = spec
         .options
         .iter()
@@ -314,11 +300,13 @@ fn unknown_option(connector: &str, spec: &ConnectorSpec, key: &str, place: Place
     .nearest(nearest(key, known.iter().map(String::as_str)).map(|word| format!("'{word}'")))
 }
 
-/// Checks `format` and the options that carry its name before a dot.
+/// Checks `format` and the options that carry its name before a dot. `given` says under which
+/// other name an option was written.
 fn check_format(
     connector: Place,
     texts: &OptionTexts,
     options: &BTreeMap<String, String>,
+    given: &BTreeMap<&str, &str>,
 ) -> Result<(), Error> {
     let Some(name) = options.get("format") else {
         return Err(Error::new(
@@ -341,12 +329,13 @@ fn check_format(
     })?;
     let prefix = format!("{}.", format.name());
     for (key, value) in options.iter().filter(|(key, _)| is_format_key(key)) {
-        let place = texts.get(key).map_or(connector, |(key, _)| key.place);
+        let written = given.get(key.as_str()).copied().unwrap_or(key);
+        let place = texts.get(written).map_or(connector, |(key, _)| key.place);
         let Some(own) = key.strip_prefix(&prefix) else {
             return Err(Error::new(
                 "sql.option.unknown",
                 place,
-                format!("option '{key}' does not belong to format '{name}'"),
+                format!("option '{written}' does not belong to format '{name}'"),
             ));
         };
         let keys = format::Options::keys(format);
@@ -360,7 +349,7 @@ fn check_format(
             .nearest(near));
         }
         let alone = BTreeMap::from([(own.to_owned(), value.clone())]);
-        let value_place = texts.get(key).map_or(place, |(_, value)| value.place);
+        let value_place = texts.get(written).map_or(place, |(_, value)| value.place);
         format::Options::parse(format, &alone)
             .map_err(|error| Error::new("sql.option.value", value_place, error.to_string()))?;
     }

@@ -35,7 +35,7 @@ mod tumble;
 mod types;
 mod window_functions;
 
-pub use connectors::{ConnectorSpec, Connectors, MetadataSpec, OptionSpec};
+pub use connectors::{ConnectorSpec, Connectors, MetadataSpec, OptionSpec, RefusedOptions};
 pub use error::{Error, Errors};
 pub use explain::explain;
 pub use functions::{EpochTime, FunctionLoader, Functions, NoFunctions, ScalarBody, WasmFunctions};

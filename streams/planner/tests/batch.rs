@@ -338,7 +338,10 @@ fn a_row_that_a_function_refuses_is_named() {
     ));
     let text = failed.expect_err("1 is odd").to_string();
     assert!(
-        text.contains("function half failed: the function failed for 1 rows; row 0: it is odd"),
+        text.contains(
+            "function half of module 0123456789ab failed: \
+             the function failed for 1 rows; row 0: it is odd"
+        ),
         "{text}"
     );
 }

@@ -7,7 +7,7 @@ use crate::{
 };
 use arrow::array::RecordBatch;
 use dataflow::{NodeId, RowPolicy};
-use operators::{Late, Omitted, RowError};
+use operators::{Omitted, RowError};
 use state::Progress;
 use std::{collections::BTreeMap, mem::take};
 
@@ -89,15 +89,12 @@ impl Core {
         count(progress, "failed", by_row.len());
         let rows = by_row.len();
         for (row, why) in &by_row {
-            let (queue, offset) = (
-                polled.queue_of(*row as usize),
-                polled.offsets[*row as usize],
-            );
+            let (queue, offset) = polled.origin_of(*row as usize);
             match &self.dataflow.policies.function {
                 RowPolicy::Skip => {}
                 RowPolicy::Fail => {
                     let (table, queue, why) =
-                        (table.to_owned(), queue.to_string(), (*why).to_owned());
+                        (table.to_owned(), queue.to_owned(), (*why).to_owned());
                     return Err(Error::Function {
                         table,
                         queue,
@@ -157,63 +154,11 @@ impl Core {
         Ok(())
     }
 
-    pub(super) fn late(
-        &self,
-        late: &[Late],
-        polled: &BTreeMap<NodeId, Polled>,
-        outbox: &mut Outbox,
-        progress: &mut Progress,
-    ) -> Result<(), Error> {
-        for Late {
-            node,
-            rows,
-            sources,
-        } in late
-        {
-            let operator = self.dataflow.node(*node).kind.name();
-            count(progress, "late", rows.num_rows());
-            match &self.dataflow.policies.late {
-                RowPolicy::Skip => {}
-                RowPolicy::Fail => {
-                    return Err(Error::Late {
-                        operator: operator.to_owned(),
-                        rows: rows.num_rows(),
-                    });
-                }
-                RowPolicy::DeadLetter(topic) => {
-                    let why = "its window is complete already, or it has no event time";
-                    let story = Story {
-                        kind: "late",
-                        at: operator,
-                        why,
-                        origin: None,
-                        ..self.story()
-                    };
-                    let Some(sources) = sources else {
-                        outbox.records.extend(letters::rows(topic, rows, &story)?);
-                        continue;
-                    };
-                    for (source, row) in sources {
-                        let polled = &polled[source];
-                        let row = *row as usize;
-                        let origin = Some((&**polled.queue_of(row), polled.offsets[row]));
-                        let story = Story { origin, ..story };
-                        let original = &polled.originals[row];
-                        outbox
-                            .records
-                            .push(letters::record(topic, original, &story));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn table(&self, node: NodeId) -> &str {
+    pub(super) fn table(&self, node: NodeId) -> &str {
         table_of(&self.dataflow.node(node).kind)
     }
 
-    fn story(&self) -> Story<'_> {
+    pub(super) fn story(&self) -> Story<'_> {
         Story {
             job: &self.dataflow.name,
             kind: "",

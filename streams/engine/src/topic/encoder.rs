@@ -56,7 +56,7 @@ impl TopicEncoder {
     fn new(sink: &Sink) -> Result<TopicEncoder, BoxError> {
         let options = TopicOptions::of(&sink.table)?;
         let written = sink.table.persisted_schema();
-        let envelope = Envelope::new(&sink.table, &written, options.tag)?;
+        let envelope = Envelope::new(&sink.table, &written, &options)?;
         let body = envelope.body(&written);
         let columns = Arc::new(written.project(&body)?);
         Ok(TopicEncoder {

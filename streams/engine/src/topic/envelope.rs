@@ -1,12 +1,16 @@
 //! What a topic's record says beside its body: tag, keys, which row it is about, and whether that
 //! row is gone.
 
+use std::collections::BTreeSet;
+
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use dataflow::{ColumnKind, TableSpec};
 use format::{Encoder, Format, Options};
 use model::{Message, properties};
 
+use super::TopicOptions;
+use super::options::Beside;
 use crate::BoxError;
 
 /// The primary key of the row that a record is about, as a JSON object.
@@ -20,15 +24,18 @@ const ROOM: usize = properties::TEXT_LIMIT - 2_048;
 /// Name and value of each property.
 pub(super) type Named = Vec<(String, String)>;
 
-/// Writes the properties of a sink's records.
+/// Writes the properties of a sink's records. Columns are positions among the written ones.
 pub(super) struct Envelope {
-    /// Positions of the columns that are written into `TAGS` and `KEYS`.
+    /// What is written into `TAGS` and, as it is, into `KEYS`.
     tags: Option<usize>,
     keys: Option<usize>,
-    /// Positions of the primary key, what writes it whole, and what writes each value of it.
+    /// Otherwise the values of these are the keys, each with what writes it.
+    named_by: Vec<(usize, Encoder)>,
+    /// The primary key, and what writes it whole.
     key: Vec<usize>,
     whole_key: Encoder,
-    key_values: Vec<Encoder>,
+    /// What is no part of the body.
+    outside: BTreeSet<usize>,
     /// The tag of records whose row names none.
     tag: Option<String>,
 }
@@ -38,33 +45,47 @@ impl Envelope {
     pub(super) fn new(
         table: &TableSpec,
         written: &SchemaRef,
-        tag: Option<String>,
+        options: &TopicOptions,
     ) -> Result<Envelope, BoxError> {
-        let metadata = |wanted: &str| {
-            table.persisted().position(
-                |column| matches!(&column.kind, ColumnKind::Metadata { key, .. } if key == wanted),
-            )
+        let columns = Columns { table, written };
+        let (mut tags, keys) = (columns.metadata("tags"), columns.metadata("keys"));
+        let mut outside: BTreeSet<usize> = tags.into_iter().chain(keys).collect();
+        if let Some(beside) = &options.tag_column {
+            let column = columns.named(beside, "dynamicTagColumn", &mut outside)?;
+            if tags.replace(column).is_some() {
+                return Err(twice("dynamicTagColumn", "tags"));
+            }
+            if *written.field(column).data_type() != DataType::Utf8 {
+                let name = &beside.column;
+                return Err(format!("column {name} is no STRING: it cannot be a tag").into());
+            }
+        }
+        if keys.is_some() && !options.key_columns.is_empty() {
+            return Err(twice("keyColumns", "keys"));
+        }
+        let key = columns.primary_key();
+        let named_by = match options.key_columns.as_slice() {
+            [] => key.clone(),
+            named => named
+                .iter()
+                .map(|beside| columns.named(beside, "keyColumns", &mut outside))
+                .collect::<Result<_, _>>()?,
         };
-        let key: Vec<usize> = table
-            .primary_key
-            .iter()
-            .filter_map(|position| {
-                let name = &table.columns.get(*position)?.name;
-                written.index_of(name).ok()
-            })
-            .collect();
         let encoder = |format, columns: &[usize]| -> Result<Encoder, BoxError> {
             let columns: Schema = written.project(columns)?;
             Ok(Encoder::new(format, columns.into(), Options::default())?)
         };
-        let values = key.iter().map(|column| encoder(Format::Raw, &[*column]));
+        let named_by = named_by
+            .into_iter()
+            .map(|column| Ok((column, encoder(Format::Raw, &[column])?)));
         Ok(Envelope {
-            tags: metadata("tags"),
-            keys: metadata("keys"),
+            tags,
+            keys,
+            named_by: named_by.collect::<Result<_, BoxError>>()?,
             whole_key: encoder(Format::Json, &key)?,
-            key_values: values.collect::<Result<_, _>>()?,
             key,
-            tag,
+            outside,
+            tag: options.tag.clone(),
         })
     }
 
@@ -76,20 +97,21 @@ impl Envelope {
     /// Positions of the columns that are the body's.
     pub(super) fn body(&self, written: &SchemaRef) -> Vec<usize> {
         (0..written.fields().len())
-            .filter(|column| ![self.tags, self.keys].contains(&Some(*column)))
+            .filter(|column| !self.outside.contains(column))
             .collect()
     }
 
     /// Of each row the properties of a record with its content.
     pub(super) fn properties(&self, rows: &RecordBatch) -> Result<Vec<Named>, BoxError> {
-        if self.key.is_empty() && self.tags.is_none() && self.keys.is_none() {
+        if self.named_by.is_empty() && self.tags.is_none() && self.keys.is_none() {
             let tag = self.tag.iter();
             let same = tag.map(|tag| (properties::TAGS.to_owned(), tag.clone()));
             return Ok(vec![same.collect(); rows.num_rows()]);
         }
         let primary = self.whole_key.encode(&rows.project(&self.key)?)?;
-        let values = self.key.iter().zip(&self.key_values);
-        let values = values
+        let values = self
+            .named_by
+            .iter()
             .map(|(column, encoder)| Ok(encoder.encode(&rows.project(&[*column])?)?))
             .collect::<Result<Vec<_>, BoxError>>()?;
         let text = |column: Option<usize>, row: usize| {
@@ -102,7 +124,7 @@ impl Envelope {
             let values = values.iter().map(|column| index_key(&column[row]));
             let keys = text(self.keys, row).or_else(|| {
                 let keys: Vec<String> = values.filter(|key| !key.is_empty()).collect();
-                has_key.then(|| keys.join(" "))
+                (!self.named_by.is_empty()).then(|| keys.join(" "))
             });
             let primary = has_key.then(|| String::from_utf8_lossy(primary).into_owned());
             let named = [
@@ -129,6 +151,48 @@ impl Envelope {
         }
         Ok(all)
     }
+}
+
+/// Finds the columns of a table among those that a sink writes.
+struct Columns<'a> {
+    table: &'a TableSpec,
+    written: &'a SchemaRef,
+}
+
+impl Columns<'_> {
+    fn metadata(&self, wanted: &str) -> Option<usize> {
+        self.table.persisted().position(
+            |column| matches!(&column.kind, ColumnKind::Metadata { key, .. } if key == wanted),
+        )
+    }
+
+    fn primary_key(&self) -> Vec<usize> {
+        let key = self.table.primary_key.iter();
+        key.filter_map(|position| {
+            let name = &self.table.columns.get(*position)?.name;
+            self.written.index_of(name).ok()
+        })
+        .collect()
+    }
+
+    /// A column that an option names; noted if it is no part of the body.
+    fn named(
+        &self,
+        beside: &Beside,
+        option: &str,
+        outside: &mut BTreeSet<usize>,
+    ) -> Result<usize, BoxError> {
+        let column = self.written.index_of(&beside.column).map_err(|_| {
+            let (table, column) = (&self.table.name, &beside.column);
+            format!("'{option}' names the column {column}, which table {table} does not write")
+        })?;
+        outside.extend((!beside.in_body).then_some(column));
+        Ok(column)
+    }
+}
+
+fn twice(option: &str, metadata: &str) -> BoxError {
+    format!("'{option}' and a METADATA column of '{metadata}' say the same: leave one out").into()
 }
 
 /// Makes a record the deletion of its row.

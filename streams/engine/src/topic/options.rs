@@ -6,18 +6,8 @@ use dataflow::TableSpec;
 use format::{Format, Options};
 use model::{ConsumerGroup, Topic};
 
+use super::start::Start;
 use crate::BoxError;
-
-/// Where a source without a committed position begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Start {
-    Earliest,
-    /// Where the consumer group is; at the earliest message of a queue that it never read.
-    Committed,
-    Latest,
-    /// Messages stored at or after this, ms since 1970.
-    Timestamp(i64),
-}
 
 /// The options of one table, read.
 #[derive(Clone, Debug)]
@@ -27,8 +17,20 @@ pub(crate) struct TopicOptions {
     pub(crate) start: Start,
     pub(crate) tag: Option<String>,
     pub(crate) sql: Option<String>,
+    /// The column that holds the tag of a written row.
+    pub(crate) tag_column: Option<Beside>,
+    /// The columns that hold the keys of a written row.
+    pub(crate) key_columns: Vec<Beside>,
     pub(crate) format: Format,
     pub(crate) format_options: Options,
+}
+
+/// A column that is written beside the body of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Beside {
+    pub(crate) column: String,
+    /// Whether it is part of the body as well.
+    pub(crate) in_body: bool,
 }
 
 impl TopicOptions {
@@ -44,50 +46,66 @@ impl TopicOptions {
             .collect();
         let topic = option("topic")
             .ok_or_else(|| format!("table {} needs the option 'topic'", table.name))?;
+        if let Some(encoding) = option("encoding").filter(|name| !is_utf_8(name)) {
+            return Err(format!("'encoding' = '{encoding}': records are written in UTF-8").into());
+        }
         Ok(TopicOptions {
             topic: Topic::parse(topic)?,
             group: option("consumerGroup")
                 .map(ConsumerGroup::parse)
                 .transpose()?,
-            start: start(
-                option("scanStartupMode"),
-                option("offsetFromTimestamp").or(option("startTimeMs")),
-                option("consumerGroup").is_some(),
-            )?,
+            start: Start::of(option)?,
             tag: option("tag").map(str::to_owned),
             sql: option("sql").map(str::to_owned),
+            tag_column: tag_column(option)?,
+            key_columns: key_columns(option)?,
             format,
             format_options: Options::parse(format, &given)?,
         })
     }
 }
 
-fn start(mode: Option<&str>, timestamp: Option<&str>, has_group: bool) -> Result<Start, BoxError> {
-    let timestamp = timestamp
-        .map(|text| {
-            text.parse()
-                .map_err(|_| format!("the start time {text:?} is not a number of milliseconds"))
+fn is_utf_8(encoding: &str) -> bool {
+    ["utf-8", "utf8"].contains(&encoding.to_ascii_lowercase().as_str())
+}
+
+fn tag_column<'a>(option: impl Fn(&str) -> Option<&'a str>) -> Result<Option<Beside>, BoxError> {
+    let dynamic = boolean(&option, "isDynamicTag", false)?;
+    let in_body = boolean(&option, "dynamicTagColumnWriteIncluded", true)?;
+    match (option("dynamicTagColumn"), dynamic) {
+        (Some(column), true) => Ok(Some(Beside {
+            column: column.to_owned(),
+            in_body,
+        })),
+        (None, true) => Err("'isDynamicTag' = 'true' needs 'dynamicTagColumn'".into()),
+        (Some(_), false) => Err("'dynamicTagColumn' needs 'isDynamicTag' = 'true'".into()),
+        (None, false) => Ok(None),
+    }
+}
+
+fn key_columns<'a>(option: impl Fn(&str) -> Option<&'a str>) -> Result<Vec<Beside>, BoxError> {
+    let in_body = boolean(&option, "writeKeysToBody", false)?;
+    let names = option("keyColumns")
+        .into_iter()
+        .flat_map(|names| names.split(','));
+    Ok(names
+        .map(|name| Beside {
+            column: name.trim().to_owned(),
+            in_body,
         })
-        .transpose()?;
-    match (
-        mode.map(|mode| mode.to_ascii_lowercase().replace('_', "-"))
-            .as_deref(),
-        timestamp,
-    ) {
-        (None, None) | (Some("earliest" | "earliest-offset"), _) => Ok(Start::Earliest),
-        (Some("group-offsets"), _) if has_group => Ok(Start::Committed),
-        (Some("group-offsets"), _) => {
-            Err("'scanStartupMode' = 'group-offsets' needs 'consumerGroup'".into())
-        }
-        (Some("latest" | "latest-offset"), _) => Ok(Start::Latest),
-        (None | Some("timestamp"), Some(timestamp)) => Ok(Start::Timestamp(timestamp)),
-        (Some("timestamp"), None) => {
-            Err("'scanStartupMode' = 'timestamp' needs 'offsetFromTimestamp'".into())
-        }
-        (Some(other), _) => Err(format!(
-            "'scanStartupMode' = '{other}' is none of earliest, latest, timestamp, group-offsets"
-        )
-        .into()),
+        .collect())
+}
+
+fn boolean<'a>(
+    option: &impl Fn(&str) -> Option<&'a str>,
+    key: &str,
+    otherwise: bool,
+) -> Result<bool, BoxError> {
+    match option(key) {
+        None => Ok(otherwise),
+        Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(other) => Err(format!("'{key}' = '{other}' is neither true nor false").into()),
     }
 }
 
@@ -95,31 +113,48 @@ fn start(mode: Option<&str>, timestamp: Option<&str>, has_group: bool) -> Result
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(mode: Option<&str>, timestamp: Option<&str>, group: bool, expected: Option<Start>) {
-        let start = start(mode, timestamp, group).ok();
-        assert_eq!(start, expected, "{mode:?} {timestamp:?} {group}");
+    fn options(given: &[(&str, &str)]) -> Result<TopicOptions, String> {
+        let given = [("topic", "t")].iter().chain(given);
+        let table = TableSpec {
+            name: "t".to_owned(),
+            columns: Vec::new(),
+            primary_key: Vec::new(),
+            watermark: None,
+            options: given
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+            place: String::new(),
+        };
+        TopicOptions::of(&table).map_err(|why| why.to_string())
     }
 
     #[test]
-    fn a_source_starts_where_its_options_say() {
-        check(None, None, true, Some(Start::Earliest));
-        check(Some("LATEST"), None, false, Some(Start::Latest));
-        check(
-            Some("timestamp"),
-            Some("17"),
-            false,
-            Some(Start::Timestamp(17)),
-        );
-        check(None, Some("17"), false, Some(Start::Timestamp(17)));
-        check(Some("timestamp"), None, false, None);
-        check(Some("yesterday"), None, false, None);
-        check(None, Some("noon"), false, None);
+    fn columns_beside_the_body_are_named_by_flinks_options() {
+        let beside = |column: &str, in_body| Beside {
+            column: column.to_owned(),
+            in_body,
+        };
+        let tag = [("isDynamicTag", "true"), ("dynamicTagColumn", "kind")];
+        let read = options(&tag).expect("both are given");
+        assert_eq!(read.tag_column, Some(beside("kind", true)));
+        let read = options(&[("keyColumns", "a, b")]).expect("it is enough");
+        assert_eq!(read.key_columns, [beside("a", false), beside("b", false)]);
+        let both = [("keyColumns", "a"), ("writeKeysToBody", "true")];
+        let read = options(&both).expect("both are known");
+        assert_eq!(read.key_columns, [beside("a", true)]);
     }
 
     #[test]
-    fn only_a_table_with_a_group_starts_where_its_group_is() {
-        check(Some("group-offsets"), None, true, Some(Start::Committed));
-        check(Some("group-offsets"), None, false, None);
+    fn a_value_without_a_meaning_is_refused() {
+        for (given, why) in [
+            (("isDynamicTag", "true"), "needs 'dynamicTagColumn'"),
+            (("dynamicTagColumn", "kind"), "needs 'isDynamicTag'"),
+            (("writeKeysToBody", "yes"), "neither true nor false"),
+            (("encoding", "GBK"), "UTF-8"),
+        ] {
+            let said = options(&[given]).expect_err("it has no meaning");
+            assert!(said.contains(why), "{said}");
+        }
+        options(&[("encoding", "utf-8")]).expect("it is UTF-8");
     }
 }

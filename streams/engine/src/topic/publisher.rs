@@ -1,6 +1,6 @@
 //! Makes an epoch visible: its records and the offsets it was computed from, together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use client::{Client, CommitEpoch, Jobs, NewTopic};
 use dataflow::{Dataflow, RowPolicy};
-use model::{ConsumerGroup, Message, Properties, QueueId, QueueOffset, Topic};
+use model::{Message, Properties, Topic};
 
 use super::TopicOptions;
-use super::source::read_position;
+use super::group_offsets::Groups;
 use crate::{BoxError, Outbox, OutputRecord, PublishError, PublishLimits, Publisher};
 
 /// Queues of a topic that a job makes because it is not there.
@@ -22,8 +22,8 @@ const LIMITS: PublishLimits = PublishLimits {
     bytes: 12 << 20,
 };
 
-/// Offsets, and the group that commits them.
-type GroupOffsets = (Option<ConsumerGroup>, Vec<(QueueId, QueueOffset)>);
+/// The further groups of a job commit their offsets in shards behind this one.
+const GROUP_SHARDS: u32 = 1 << 31;
 
 /// Publishes the epochs of one run of a job. A later run fences this one.
 pub struct TopicPublisher {
@@ -32,8 +32,7 @@ pub struct TopicPublisher {
     generation: u64,
     /// The last epoch of an earlier run that is published; older ones are too.
     published: u64,
-    /// The group whose offsets each source's positions are, by operator.
-    groups: HashMap<String, ConsumerGroup>,
+    groups: Groups,
     /// Queues of every topic the job writes to.
     queues: HashMap<String, (Topic, u32)>,
 }
@@ -44,24 +43,12 @@ impl TopicPublisher {
         let jobs = client.jobs(None);
         let generation = jobs.fence(&dataflow.name).await?;
         let published = jobs.state(&dataflow.name, 0).await?.epoch;
-        let mut groups = HashMap::new();
-        for (node, source) in dataflow
-            .sources()
-            .filter(|(_, source)| source.table.connector() == Some("rocketmq"))
-        {
-            let options = TopicOptions::of(&source.table)?;
-            groups.extend(
-                options
-                    .group
-                    .map(|group| (dataflow.node(node).operator.as_str().to_owned(), group)),
-            );
-        }
         let mut publisher = TopicPublisher {
             jobs,
             job: dataflow.name.clone(),
             generation,
             published,
-            groups,
+            groups: Groups::of(dataflow)?,
             queues: HashMap::new(),
         };
         for (_, sink) in dataflow
@@ -136,45 +123,48 @@ impl TopicPublisher {
         Ok(messages)
     }
 
-    /// The offsets that an epoch commits for the group they belong to.
-    fn offsets(&self, outbox: &Outbox) -> Result<GroupOffsets, BoxError> {
-        // One commit is one group's: offsets of further groups would be another truth.
-        let mut offsets = BTreeMap::new();
-        let group = self.groups.values().min().cloned();
-        for (name, position) in &outbox.positions {
-            if group.is_none() || self.groups.get(&name.source) != group.as_ref() {
-                continue;
-            }
-            if let Some(queue) = queue_named(&name.queue) {
-                let offset = read_position(position)?;
-                let kept = offsets.entry(queue).or_insert(offset);
-                *kept = (*kept).min(offset);
-            }
-        }
-        let offsets: Vec<_> = offsets.into_iter().collect();
-        Ok((group.filter(|_| !offsets.is_empty()), offsets))
-    }
-
     /// An epoch as the broker takes it. One that it cannot take whole becomes several commits,
     /// each of a shard of its own, so that each counts its epochs; the first in the outbox is
     /// shard 0 and comes last, with the offsets.
+    ///
+    /// One commit has room for one group. The offsets of further groups follow, again each in a
+    /// shard of its own: a job goes on from its state, so they only have to arrive, and they do
+    /// with the epoch's repetition after a crash.
     fn commits(&self, outbox: &Outbox) -> Result<Vec<CommitEpoch>, BoxError> {
-        let (mut group, mut offsets) = self.offsets(outbox)?;
+        let groups = self.groups.offsets(outbox)?.into_iter();
         let mut commits = Vec::new();
         for (shard, part) in parts(&outbox.records, LIMITS).into_iter().enumerate() {
-            commits.push(CommitEpoch {
-                job: self.job.clone(),
-                generation: self.generation,
-                shard: u32::try_from(shard)?,
-                epoch: outbox.epoch.0,
-                group: group.take(),
-                offsets: std::mem::take(&mut offsets),
-                metadata: Vec::new(),
-                outputs: self.messages(outbox, part.start, &outbox.records[part])?,
-            });
+            let mut commit = self.commit(outbox, u32::try_from(shard)?);
+            commit.outputs = self.messages(outbox, part.start, &outbox.records[part])?;
+            commits.push(commit);
         }
         commits.reverse();
+        for (number, (group, offsets)) in (0..).zip(groups) {
+            if offsets.is_empty() {
+                continue;
+            }
+            if number > 0 {
+                commits.push(self.commit(outbox, GROUP_SHARDS + number));
+            }
+            if let Some(last) = commits.last_mut() {
+                (last.group, last.offsets) = (Some(group), offsets);
+            }
+        }
         Ok(commits)
+    }
+
+    /// A commit of one shard, with nothing in it.
+    fn commit(&self, outbox: &Outbox, shard: u32) -> CommitEpoch {
+        CommitEpoch {
+            job: self.job.clone(),
+            generation: self.generation,
+            shard,
+            epoch: outbox.epoch.0,
+            group: None,
+            offsets: Vec::new(),
+            metadata: Vec::new(),
+            outputs: Vec::new(),
+        }
     }
 }
 
@@ -227,15 +217,6 @@ fn queue_of(key: &Bytes, epoch: u64, number: usize, queues: u32) -> u32 {
         }
     };
     (turn % u64::from(queues)) as u32
-}
-
-/// `topic/number`, as a source names its queues.
-fn queue_named(name: &str) -> Option<QueueId> {
-    let (topic, number) = name.rsplit_once('/')?;
-    Some(QueueId::new(
-        Topic::parse(topic).ok()?,
-        number.parse().ok()?,
-    ))
 }
 
 #[cfg(test)]

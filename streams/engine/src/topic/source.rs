@@ -15,11 +15,11 @@ use client::{Client, Filter, PullConsumer};
 use dataflow::{ColumnKind, Source};
 use format::Decoder;
 use futures::future::try_join_all;
-use model::{ConsumerGroup, QueueId, QueueOffset, StoredMessage, Timestamp, properties};
+use model::{ConsumerGroup, StoredMessage, properties};
 
 use super::TopicOptions;
 use super::envelope::deletion;
-use super::options::Start;
+use super::queues::Queues;
 use crate::BoxError;
 use crate::source::{BadRecord, PollLimits, Polled, PolledQueue, SourceReader, Sources};
 
@@ -27,8 +27,6 @@ use crate::source::{BadRecord, PollLimits, Polled, PolledQueue, SourceReader, So
 const READER: &str = "CID_MILLSTREAM_JOB";
 /// Messages asked for at a time from one queue.
 const AT_A_TIME: u32 = 4_096;
-/// Queues of a topic that a source makes because it is not there.
-const QUEUES: u32 = 8;
 
 /// Opens the sources of a job that are topics.
 pub struct TopicSources {
@@ -66,7 +64,7 @@ struct TopicReader {
     decoder: Decoder,
     schema: SchemaRef,
     columns: Vec<Origin>,
-    queues: Vec<Queue>,
+    queues: Queues,
 }
 
 /// Where a column of the source comes from.
@@ -82,15 +80,6 @@ enum Origin {
     Keys,
 }
 
-struct Queue {
-    id: QueueId,
-    name: Arc<str>,
-    next: QueueOffset,
-    end: QueueOffset,
-    /// Where the last poll began.
-    began: QueueOffset,
-}
-
 impl TopicReader {
     async fn open(
         client: &Client,
@@ -103,31 +92,8 @@ impl TopicReader {
             .clone()
             .map_or_else(|| ConsumerGroup::parse(READER), Ok)?;
         let consumer = client.pull_consumer(group);
-        let ids = match consumer.queues(&options.topic).await {
-            Err(client::Error::NoRoute { .. }) => {
-                client
-                    .admin()
-                    .create_topic(&client::NewTopic::new(options.topic.clone(), QUEUES))
-                    .await?;
-                consumer.queues(&options.topic).await?
-            }
-            found => found?,
-        };
-        let mut queues = Vec::with_capacity(ids.len());
-        for id in ids {
-            let name: Arc<str> = format!("{}/{}", id.topic, id.number).into();
-            let next = match positions.get(&*name) {
-                Some(position) => read_position(position)?,
-                None => first(&consumer, &id, options.start).await?,
-            };
-            queues.push(Queue {
-                id,
-                name,
-                next,
-                end: next,
-                began: next,
-            });
-        }
+        let queues = Queues::open(client, &consumer, &options.topic, options.start, positions);
+        let queues = queues.await?;
         let filter = match (&options.sql, &options.tag) {
             (Some(condition), _) => Filter::sql(condition.clone()),
             (None, Some(tags)) => Filter::tags(tags)?,
@@ -154,20 +120,20 @@ impl TopicReader {
 
     /// Messages of every queue, none if nothing came within `linger`.
     async fn pull(&mut self, limits: PollLimits) -> Result<Vec<Vec<StoredMessage>>, BoxError> {
-        let mut pulled: Vec<Vec<StoredMessage>> = self.queues.iter().map(|_| Vec::new()).collect();
+        let queues = &mut self.queues.all;
+        let mut pulled: Vec<Vec<StoredMessage>> = queues.iter().map(|_| Vec::new()).collect();
         let (mut rows, mut bytes) = (0, 0);
         let mut hold = Duration::ZERO;
         loop {
-            let share = (limits.rows.saturating_sub(rows) / self.queues.len().max(1)).max(1);
+            let share = (limits.rows.saturating_sub(rows) / queues.len().max(1)).max(1);
             let max = AT_A_TIME.min(u32::try_from(share).unwrap_or(u32::MAX));
             let (consumer, filter) = (&self.consumer, &self.filter);
-            let asked = self
-                .queues
+            let asked = queues
                 .iter()
                 .map(|queue| consumer.pull(&queue.id, queue.next, max, filter, hold));
             let answers = try_join_all(asked).await?;
             let mut came = 0;
-            for ((queue, own), answer) in self.queues.iter_mut().zip(&mut pulled).zip(answers) {
+            for ((queue, own), answer) in queues.iter_mut().zip(&mut pulled).zip(answers) {
                 queue.next = answer.next;
                 queue.end = answer.max;
                 came += answer.messages.len();
@@ -179,7 +145,7 @@ impl TopicReader {
                 own.extend(answer.messages);
             }
             rows += came;
-            let behind = self.queues.iter().any(|queue| queue.next < queue.end);
+            let behind = queues.iter().any(|queue| queue.next < queue.end);
             let full = rows >= limits.rows || bytes >= limits.bytes;
             if full || (rows > 0 && !behind) || (came == 0 && !hold.is_zero()) {
                 return Ok(pulled);
@@ -197,7 +163,8 @@ impl TopicReader {
 #[async_trait]
 impl SourceReader for TopicReader {
     async fn poll(&mut self, limits: PollLimits) -> Result<Polled, BoxError> {
-        for queue in &mut self.queues {
+        self.queues.grow().await?;
+        for queue in &mut self.queues.all {
             queue.began = queue.next;
         }
         let pulled = self.pull(limits).await?;
@@ -233,7 +200,7 @@ impl SourceReader for TopicReader {
             Some(why) => Some((Bytes::new(), why)),
             None => decoded.next().flatten().map(|bad| (bad.original, bad.why)),
         });
-        for (number, (queue, messages)) in self.queues.iter().zip(&pulled).enumerate() {
+        for (number, (queue, messages)) in self.queues.all.iter().zip(&pulled).enumerate() {
             let before = kept.len();
             for stored in messages {
                 let offset = stored.queue_offset.0 as i64;
@@ -269,7 +236,7 @@ impl SourceReader for TopicReader {
     }
 
     fn unread(&mut self) {
-        for queue in &mut self.queues {
+        for queue in &mut self.queues.all {
             queue.next = queue.began;
         }
     }
@@ -345,28 +312,4 @@ fn origins(source: &Source) -> Result<(Vec<Origin>, Schema), BoxError> {
         });
     }
     Ok((origins, Schema::new(body)))
-}
-
-async fn first(
-    consumer: &PullConsumer,
-    queue: &QueueId,
-    start: Start,
-) -> Result<QueueOffset, BoxError> {
-    Ok(match start {
-        Start::Earliest => consumer.min_offset(queue).await?,
-        Start::Committed => match consumer.committed(queue).await? {
-            Some(committed) => committed,
-            None => consumer.min_offset(queue).await?,
-        },
-        Start::Latest => consumer.max_offset(queue).await?,
-        Start::Timestamp(time) => consumer.offset_at(queue, Timestamp(time)).await?,
-    })
-}
-
-/// The form in which a queue's position is kept: its next offset.
-pub(super) fn read_position(position: &[u8]) -> Result<QueueOffset, BoxError> {
-    let bytes = position
-        .try_into()
-        .map_err(|_| format!("a kept position has {} bytes, not 8", position.len()))?;
-    Ok(QueueOffset(u64::from_be_bytes(bytes)))
 }

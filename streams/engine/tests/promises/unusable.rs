@@ -1,9 +1,14 @@
 //! Rows that cannot be used become dead letters, are skipped, or stop the job before anything of
 //! them is committed.
 
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::Int64Type;
 use dataflow::RowPolicy;
 use engine::{Error, OutputRecord, Sync};
+use planner::{FunctionLoader, ScalarBody};
+use plugin_host::{CallError, RowError, Signature};
 use runtime::Rng;
+use std::sync::Arc;
 
 use crate::{
     counts::windowed_counts,
@@ -92,7 +97,9 @@ async fn a_row_that_is_too_late_stops_the_job_is_skipped_or_kept_as_it_came() {
         "late",
         late,
         r#"("c", 1, 20)"#,
-        "1 rows came too late",
+        "1 rows came too late for aggregate, the first (record 2 of 1, read by input): \
+         the watermark 1970-01-01T00:00:05 has closed the window of its event time \
+         1970-01-01T00:00:00.020",
     )
     .await;
 }
@@ -189,6 +196,78 @@ async fn a_job_that_may_not_skip_stops_before_the_bad_row_is_committed() {
         );
         assert!(run.broker.world().positions.get("0").copied().unwrap_or(0) <= 1);
     }
+}
+
+/// A function of a module that refuses row 0 of every batch, or breaks off without saying which.
+struct Refuses;
+
+impl ScalarBody for Refuses {
+    fn call(&self, arguments: &[ArrayRef], _: usize) -> Result<ArrayRef, CallError> {
+        match arguments[0].as_primitive::<Int64Type>().value(0) {
+            0 => Err(CallError::Stopped),
+            _ => Err(CallError::Rows(vec![RowError {
+                row: 0,
+                why: "not today".to_owned(),
+            }])),
+        }
+    }
+
+    fn is_deterministic(&self) -> bool {
+        true
+    }
+
+    fn version(&self) -> Option<String> {
+        Some("0123456789ab".to_owned())
+    }
+}
+
+struct Modules;
+
+impl FunctionLoader for Modules {
+    fn load(&self, _: &Signature, _: &str) -> Result<Arc<dyn ScalarBody>, String> {
+        Ok(Arc::new(Refuses))
+    }
+}
+
+/// A job that calls the function with one value.
+fn refusing(policy: &str, value: i64) -> Run {
+    let script = format!(
+        "SET 'errors.function' = '{policy}';
+         SET 'errors.dead-letter.topic' = 'letters';
+         CREATE FUNCTION f(v BIGINT) RETURNS BIGINT LANGUAGE wasm AS 'f.wasm';
+         CREATE TABLE output (v BIGINT)
+           WITH ('connector' = 'rocketmq', 'topic' = 'output', 'format' = 'json');
+         INSERT INTO output SELECT f(v) FROM input;"
+    );
+    let world = World {
+        queues: vec![vec![Some(("a", value, 5))], Vec::new(), Vec::new()],
+        ..World::default()
+    };
+    Run::of_script(&script, Some(Arc::new(Modules)), world)
+}
+
+#[tokio::test]
+async fn what_a_function_fails_with_names_the_build_of_its_module() {
+    for (value, why) in [
+        (1, "f(v): module 0123456789ab: not today"),
+        (
+            0,
+            "function f of module 0123456789ab failed: functions no longer run",
+        ),
+    ] {
+        let run = refusing("fail", value);
+        let mut job = run.open().await.expect("the job opens");
+        let error = run.read(&mut job).await.expect_err("the job may not skip");
+        assert!(error.to_string().contains(why), "{error}");
+    }
+    let run = refusing("dead-letter", 1);
+    let mut job = run.open().await.expect("the job opens");
+    run.read(&mut job).await.expect("the job goes on");
+    let world = run.broker.world();
+    let why = world.output[0].properties.iter();
+    let mut why = why.filter(|(name, _)| name == "MILLSTREAM_ERROR_WHY");
+    let (_, why) = why.next().expect("a reason");
+    assert_eq!(why, "f(v): module 0123456789ab: not today");
 }
 
 /// Windows of `input` with `10 / (rows - 2)`, which two rows have none of.

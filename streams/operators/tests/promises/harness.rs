@@ -296,7 +296,8 @@ pub struct Run<'a> {
     graph: Graph,
     times: OneQueue,
     pub outputs: Vec<Delta>,
-    pub late: usize,
+    /// Event time and watermark of every late row.
+    pub late: Vec<(Option<i64>, Option<i64>)>,
 }
 
 /// So little memory that rows are read back from the store.
@@ -323,7 +324,7 @@ impl<'a> Run<'a> {
             graph,
             times,
             outputs: Vec::new(),
-            late: 0,
+            late: Vec::new(),
         }
     }
 
@@ -359,11 +360,12 @@ impl<'a> Run<'a> {
             .expect("the commit succeeds");
         self.outputs
             .extend(stepped.sinks.into_iter().map(|(_, delta)| delta));
-        self.late += stepped
-            .late
-            .iter()
-            .map(|late| late.rows.num_rows())
-            .sum::<usize>();
+        for late in stepped.late {
+            let times = late.times.expect("event time was declared before");
+            assert_eq!(times.len(), late.rows.num_rows());
+            let row = |event| (event, late.watermark);
+            self.late.extend(times.into_iter().map(row));
+        }
     }
 
     pub fn epoch(&mut self, input: Delta) {

@@ -23,6 +23,11 @@ pub trait ScalarBody: Send + Sync {
     /// Whether equal arguments always give equal results.
     fn is_deterministic(&self) -> bool;
 
+    /// Which build of the body this is, in a word, if there may be several.
+    fn version(&self) -> Option<String> {
+        None
+    }
+
     /// What the body's clock says until this is called again, ms since 1970. One that has no
     /// clock need not listen.
     fn set_time(&self, _milliseconds: i64) {}
@@ -39,6 +44,10 @@ impl ScalarBody for ScalarFunction {
 
     fn is_deterministic(&self) -> bool {
         self.signature().deterministic
+    }
+
+    fn version(&self) -> Option<String> {
+        Some(self.module().short())
     }
 
     fn set_time(&self, milliseconds: i64) {
@@ -196,6 +205,7 @@ impl User {
         };
         DataFusionError::External(Box::new(dataflow::FunctionError {
             function,
+            module: self.body.version(),
             why,
             rows,
         }))

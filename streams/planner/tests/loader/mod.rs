@@ -90,4 +90,8 @@ impl ScalarBody for Half {
     fn is_deterministic(&self) -> bool {
         true
     }
+
+    fn version(&self) -> Option<String> {
+        Some("0123456789ab".to_owned())
+    }
 }
