@@ -1,6 +1,7 @@
 //! The command line: one tree, noun then verb.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -108,6 +109,9 @@ pub struct Demo {
     /// Write the result into this PostgreSQL instead of a file.
     #[arg(long, value_name = "URL")]
     pub postgres: Option<String>,
+    /// How long to wait for a PostgreSQL that went away before the demo gives up.
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration)]
+    pub retry: Duration,
     /// Keep data here and go on from it; default: a temporary folder.
     #[arg(long)]
     pub data: Option<PathBuf>,
@@ -269,6 +273,11 @@ pub enum Config {
     Default,
     /// Everything that is wrong with a settings file (`.toml`) or a RocketMQ `broker.conf` (`.conf`).
     Check { file: PathBuf },
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let read = connect_sdk::parse_duration(text);
+    read.ok_or_else(|| "not a duration such as 500ms, 30s or 5m".to_owned())
 }
 
 #[cfg(test)]

@@ -229,7 +229,7 @@ impl House {
             .serve(
                 "connect.listen",
                 settings.connect.listen.0,
-                connect_runtime::router(inner.connectors),
+                connect_runtime::router(inner.connectors, crate::log::loggers()),
             )
             .await?;
         self.doors = Some((admin, connect));

@@ -6,6 +6,7 @@ mod arguments;
 mod commands;
 mod failure;
 mod house;
+mod log;
 mod nearest;
 mod old_names;
 mod output;
@@ -21,13 +22,7 @@ use clap::Parser;
 use failure::{Exit, Failure};
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("MILLSTREAM_LOG")
-                .unwrap_or_else(|_| "warn,fjall=error,lsm_tree=error".into()),
-        )
-        .with_writer(std::io::stderr)
-        .init();
+    log::start();
     if let Some(role) = old_names::Role::of(std::env::args().next().as_deref().unwrap_or_default())
     {
         return end(Output::Table, role.run(std::env::args().skip(1)));

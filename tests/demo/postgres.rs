@@ -5,6 +5,7 @@ mod support;
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use support::Cluster;
 use tokio_postgres::Client;
@@ -13,6 +14,9 @@ use crate::{LOOK, check, kill, kill_when, start};
 
 /// The topic, which the demo compares with the batch, and the table, compared with it too.
 const PROVEN: &str = "table airport_delays read back from PostgreSQL: 17473 rows, all equal";
+
+/// How long PostgreSQL stays away in the middle of a demo.
+const OUTAGE: Duration = Duration::from_secs(10);
 
 fn demo(data: &Path, url: &str) -> Command {
     let mut command = crate::demo(data);
@@ -117,6 +121,8 @@ async fn a_postgresql_killed_in_the_middle_ends_with_the_batchs_rows() {
         tokio::time::sleep(LOOK).await;
     }
     cluster.kill();
+    // Longer than the sink takes for many attempts.
+    tokio::time::sleep(OUTAGE).await;
     cluster.run();
     let client = cluster.client("demo").await;
     let before = rows(&client).await;
@@ -132,4 +138,29 @@ async fn a_postgresql_killed_in_the_middle_ends_with_the_batchs_rows() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains(PROVEN), "{said}");
     assert_eq!(rows(&client).await, 17_473);
+}
+
+#[tokio::test]
+async fn a_demo_without_its_postgresql_gives_up_when_it_was_told_to() {
+    let mut cluster = Cluster::start();
+    let client = cluster.database("demo").await;
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let url = cluster.url("demo");
+    let mut impatient = demo(data.path(), &url);
+    impatient.args(["--retry", "1s"]);
+    let running = tokio::task::spawn_blocking(move || impatient.output());
+    while !is_written_to(&client).await {
+        tokio::time::sleep(LOOK).await;
+    }
+    cluster.kill();
+    let output = running.await.expect("no panic").expect("the demo starts");
+    let failed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{failed}");
+    assert!(
+        failed.contains("error: connector airport-delays-postgres failed  [demo.connector]"),
+        "{failed}"
+    );
+    cluster.run();
+    let client = cluster.client("demo").await;
+    ends_with_the_batchs_rows(demo(data.path(), &url), &client).await;
 }

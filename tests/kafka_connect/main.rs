@@ -26,18 +26,22 @@ use shape::differences;
 use side::{Answer, Side};
 use up::Up;
 
+/// Sinks that leave their position to the group.
+const KAFKAS_SINK: &str = r#""connector.class": "FileStreamSink", "file": "/dev/null""#;
+const OUR_SINK: &str = r#""connector.class": "blackhole-sink""#;
+
 #[test]
 fn every_request_is_answered_as_by_kafka_connect() -> Result<()> {
     let data = tempfile::tempdir()?;
     let lines = data.path().join("lines.jsonl");
-    std::fs::write(&lines, "{\"id\": 1}\n{\"id\": 2}\n")?;
+    std::fs::write(&lines, script::LINES)?;
     let kafka = Kafka::start(&data.path().join("kafka"))?;
     let [connect] = free_addresses();
     let listen = format!("connect.listen={connect}");
     let house = Up::start(&data.path().join("millstream"), &[&listen]);
     let sides = [
-        Side::new(&kafka.connect, "file", &lines),
-        Side::new(&connect, "path", &lines),
+        Side::new(&kafka.connect, KAFKAS_SINK, &lines),
+        Side::new(&connect, OUR_SINK, &lines),
     ];
 
     let mut wrong = Vec::new();

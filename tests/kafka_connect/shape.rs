@@ -10,6 +10,9 @@ const ITS_OWN: &[&str] = &[".partition", ".offset"];
 /// What a configuration is called; the last is a task's.
 const CONFIGS: &[&str] = &[".config", ".in-0"];
 
+/// Maps whose keys are names of things, and not the same things on both sides.
+const NAMED: &[&str] = &[".loggers"];
+
 /// Keys whose values are the same on both sides.
 const WORDS: &[&str] = &[
     "error_code",
@@ -60,6 +63,13 @@ fn descend(
     }
     if ITS_OWN.iter().any(|own| place.ends_with(own)) {
         return;
+    }
+    if NAMED.iter().any(|named| place.ends_with(named)) {
+        let [theirs, ours] = [theirs, ours].map(|side| {
+            let maps = side.iter().filter_map(|value| value.as_object());
+            maps.flat_map(|map| map.values()).collect::<Vec<_>>()
+        });
+        return descend(&format!("{place}[]"), &theirs, &ours, same_words, found);
     }
     let items = |all: &[&Value]| -> bool { all.iter().any(|value| value.is_array()) };
     if items(theirs) && items(ours) {
@@ -159,6 +169,16 @@ mod tests {
             &json!({"default": null, "tasks": [], "config": {"file": "f"}, "offset": {"position": 1}}),
             &json!({"default": "1", "tasks": [{"id": 1}], "config": {"path": "f"}, "offset": {"byte": 1}}),
             &[],
+        );
+    }
+
+    #[test]
+    fn what_a_map_names_is_no_difference_and_what_it_says_of_each_is() {
+        let theirs = json!({"org": {"level": "INFO"}});
+        let ours = json!({"root": {"level": "WARN"}, "store": {"level": 1}});
+        assert_eq!(
+            differences(".loggers", &theirs, &ours, true),
+            [".loggers[].level: Kafka has {\"a text\"}, Millstream {\"a number\", \"a text\"}"]
         );
     }
 

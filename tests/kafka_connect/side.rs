@@ -15,8 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Side {
     agent: ureq::Agent,
     address: String,
-    /// What the connector calls the option that names its file.
-    option: &'static str,
+    /// The options of the side's sink.
+    sink: &'static str,
     file: String,
 }
 
@@ -29,20 +29,20 @@ pub struct Answer {
 }
 
 impl Side {
-    pub fn new(address: &str, option: &'static str, file: &Path) -> Side {
+    pub fn new(address: &str, sink: &'static str, file: &Path) -> Side {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(PATIENCE));
         Side {
             agent: config.build().into(),
             address: address.to_owned(),
-            option,
+            sink,
             file: file.display().to_string(),
         }
     }
 
     pub fn ask(&self, request: &Request) -> Result<Answer> {
-        let body = request.body.replace("$FILE", self.option);
+        let body = request.body.replace("$SINK", self.sink);
         self.send(
             request.method,
             request.path,

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use connect_runtime::ConnectorFile;
-use connect_sdk::Finding;
+use connect_sdk::{Finding, join_list, split_list};
 use serde_json::{Value, json};
 
 use crate::arguments::{Connector, Global, Output};
@@ -70,20 +70,29 @@ pub fn read(file: &std::path::Path) -> Result<(String, serde_json::Map<String, V
         .map(|(key, value)| (key.clone(), json!(value)))
         .collect();
     // The server runs elsewhere: a path means what it means beside the file.
-    if let Some(path) = flat
-        .get("path")
-        .and_then(Value::as_str)
-        .map(std::path::PathBuf::from)
-        && path.is_relative()
-    {
-        let folder = file
-            .canonicalize()
-            .with_context(|| format!("cannot resolve {shown}"))?;
-        let below = folder
-            .parent()
-            .context("a file lies in a folder")?
-            .join(path);
-        flat.insert("path".to_owned(), json!(below));
+    let whole = file
+        .canonicalize()
+        .with_context(|| format!("cannot resolve {shown}"))?;
+    let folder = whole.parent().context("a file lies in a folder")?;
+    let is = |key: &str, end: &str| {
+        let value = parsed.flat.get(key);
+        value.is_some_and(|value| value.ends_with(end))
+    };
+    let is_sink = is("type", "sink") || is("connector.class", "-sink");
+    for key in ["path", "file"] {
+        let Some(path) = flat.get(key).and_then(Value::as_str) else {
+            continue;
+        };
+        if is_sink {
+            let path = folder.join(path);
+            flat.insert(key.to_owned(), json!(path));
+            continue;
+        }
+        let paths = split_list(path);
+        let beside = |path: &String| folder.join(path).display().to_string();
+        let paths: Vec<_> = paths.iter().map(beside).collect();
+        let paths = join_list(paths.iter().map(String::as_str));
+        flat.insert(key.to_owned(), json!(paths));
     }
     let name = parsed.flat.get("name").cloned().ok_or_else(|| {
         Failure::new(

@@ -36,7 +36,8 @@ const INPUT_TOPIC: &str = "flights";
 const OUTPUT_TOPIC: &str = "airport_delays";
 /// How often the job is asked how far it is.
 const LOOK: Duration = Duration::from_millis(20);
-/// Longest the whole run may take before something is taken for stuck.
+/// Longest the whole run may take, what it waits for PostgreSQL aside, before something is
+/// taken for stuck.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 pub fn run(demo: &Demo) -> Result<()> {
@@ -46,11 +47,12 @@ pub fn run(demo: &Demo) -> Result<()> {
         .enable_all()
         .build()
         .context("the runtime cannot be started")?;
+    let patience = PATIENCE.saturating_add(demo.retry);
     let outcome = runtime.block_on(async {
         tokio::select! {
             outcome = whole(demo, &data) => outcome,
-            () = tokio::time::sleep(PATIENCE) => {
-                Err(anyhow!("nothing ended within {} s", PATIENCE.as_secs()))
+            () = tokio::time::sleep(patience) => {
+                Err(anyhow!("nothing ended within {} s", patience.as_secs()))
             }
             stopped = told_to_stop() => stopped.and_then(|()| bail!("the demo was interrupted")),
         }
@@ -137,7 +139,7 @@ async fn whole(demo: &Demo, data: &Path) -> Result<()> {
         ),
     );
     if let Some(table) = &table {
-        let written = proof::rows(&input, &table.rows().await?)?;
+        let written = proof::rows(&input, &table.rows(demo.retry).await?)?;
         let equal = proof::compare("table", &written, &batch)?;
         report::stage(
             "proof",
@@ -222,6 +224,7 @@ fn sink(demo: &Demo, input: &input::Input, data: &Path) -> Result<Flat> {
     for key in ["path", "file.format"] {
         config.remove(key);
     }
+    let retry = demo.retry.as_millis().to_string();
     // Inserted, not upserted: a row that came twice would stand there twice, and be seen.
     let options = [
         ("name", POSTGRES_SINK),
@@ -233,6 +236,8 @@ fn sink(demo: &Demo, input: &input::Input, data: &Path) -> Result<Flat> {
         ("table.create", "true"),
         ("flush.rows", "2000"),
         ("flush.interval", "200ms"),
+        ("errors.retry.timeout", &retry),
+        ("errors.retry.delay.max.ms", "1000"),
     ];
     config.extend(options.map(|(key, value)| (key.to_owned(), value.to_owned())));
     Ok(config)
@@ -272,6 +277,7 @@ fn check_connector(inner: &Inner, name: &str) -> Result<()> {
                 format!("connector {name} failed")
             )
             .why(why.join("\n"))
+            .fix("go on where it was once the cause is gone, with  --data DIR")
         ),
     }
 }

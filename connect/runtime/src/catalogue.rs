@@ -42,11 +42,7 @@ impl Catalogue {
         let of_kind = |plugin: &&Plugin| kind.is_none_or(|kind| plugin.description.kind == kind);
         let exact = |plugin: &&Plugin| {
             let description = &plugin.description;
-            description.name == class
-                || description
-                    .aliases
-                    .iter()
-                    .any(|alias| *alias == class || alias.rsplit('.').next() == Some(class))
+            description.name == class || description.alias(class).is_some()
         };
         if let Some(plugin) = self.plugins.iter().filter(of_kind).find(exact) {
             return Ok(plugin);

@@ -106,7 +106,7 @@ impl Committer {
                 Err(error @ BrokerError::Unavailable { .. }) => error,
             };
             env.struggling(&failed.to_string());
-            if env.pause_or_stop(backoff.next()).await {
+            if env.pause_or_stop(backoff.next(env.clock.now())).await {
                 return Err(TaskError::Unknown);
             }
         }

@@ -1,11 +1,12 @@
 //! A connector's configuration: written down, checked, and ready to run.
 
+mod choice;
 mod common;
 mod file;
+mod names;
 pub(crate) mod secrets;
 mod tree;
 
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use connect_sdk::{Connector, Description, Finding, Kind, MASK, OptionKind, OptionSpec, Options};
@@ -13,9 +14,13 @@ use format::Format;
 use model::{ConsumerGroup, Topic};
 use runtime::Disk;
 
-use crate::catalogue::{Catalogue, NotFound};
+use crate::catalogue::Catalogue;
+use choice::choose;
+pub(crate) use choice::kind_of;
 pub(crate) use common::common_options;
 pub use file::ConnectorFile;
+pub use names::canonical;
+pub(crate) use names::{named, preset, spelling};
 pub use tree::{Flat, Tree, TreeError};
 
 /// The longest name of a connector: its consumer group is `connect-<name>`.
@@ -124,40 +129,11 @@ impl Checked {
     }
 }
 
-/// The flat key that stands for another spelling of it.
-pub(crate) fn alias(key: &str) -> &str {
-    let key = key.strip_prefix("options.").unwrap_or(key);
-    match key {
-        "connector" => "connector.class",
-        "tasks-max" => "tasks.max",
-        "topic" => "topics",
-        other => other,
-    }
-}
-
-/// Brings every key into its one spelling. Of a key that is set twice the first value is kept,
-/// and the finding says so.
-pub fn canonical(flat: &Flat) -> (Flat, Vec<Finding>) {
-    let (mut canonical, mut findings) = (Flat::new(), Vec::new());
-    for (key, value) in flat {
-        let name = alias(tree::canonical_key(key)).to_owned();
-        match canonical.entry(name) {
-            Entry::Vacant(free) => drop(free.insert(value.clone())),
-            Entry::Occupied(taken) => {
-                let name = taken.key().as_str();
-                let message = format!("\"{name}\" is set twice, once as \"{key}\"");
-                findings.push(Finding::error("connector.option.twice", name, message));
-            }
-        }
-    }
-    (canonical, findings)
-}
-
 /// Checks a flat configuration against the catalogue, as far as that can be done without
 /// looking at the outside. Every finding comes at once.
 pub fn check(catalogue: &Catalogue, flat: &Flat, disk: &dyn Disk) -> Checked {
-    let (flat, mut findings) = canonical(flat);
-    let (resolved, missing) = secrets::resolve(&flat, disk);
+    let (flat, mut findings) = named(catalogue, flat);
+    let (mut resolved, missing) = secrets::resolve(&flat, disk);
     findings.extend(missing);
     let plugin = match choose(catalogue, &resolved) {
         Ok(plugin) => plugin.clone(),
@@ -176,6 +152,7 @@ pub fn check(catalogue: &Catalogue, flat: &Flat, disk: &dyn Disk) -> Checked {
             return Checked::new(findings, None, known);
         }
     };
+    preset(&plugin.description, &mut resolved);
     let common = common_options(Some(plugin.description.kind));
     let mut all = common.clone();
     for spec in &plugin.description.options {
@@ -238,53 +215,6 @@ pub fn check(catalogue: &Catalogue, flat: &Flat, disk: &dyn Disk) -> Checked {
         prober,
         ..Checked::new(findings, config, all)
     }
-}
-
-fn choose<'a>(
-    catalogue: &'a Catalogue,
-    flat: &Flat,
-) -> Result<&'a crate::catalogue::Plugin, Finding> {
-    let kind = match flat.get("type").map(String::as_str) {
-        None => None,
-        Some("source") => Some(Kind::Source),
-        Some("sink") => Some(Kind::Sink),
-        Some(other) => {
-            let message = format!("\"{other}\" is not one of source, sink");
-            return Err(Finding::error("connector.option.value", "type", message));
-        }
-    };
-    let Some(class) = flat.get("connector.class") else {
-        let known: Vec<&str> = catalogue
-            .plugins()
-            .iter()
-            .map(|plugin| plugin.description.name)
-            .collect();
-        let finding = Finding::error(
-            "connector.option.missing",
-            "connector.class",
-            "no connector is chosen",
-        );
-        return Err(finding.with_hint(format!("the connectors are {}", known.join(", "))));
-    };
-    catalogue.find(class, kind).map_err(|not_found| {
-        let (message, hint) = match not_found {
-            NotFound::Unknown {
-                near: Some(near), ..
-            } => (
-                format!("there is no connector \"{class}\""),
-                format!("did you mean \"{near}\"?"),
-            ),
-            NotFound::Unknown { known, .. } => (
-                format!("there is no connector \"{class}\""),
-                format!("the connectors are {known}"),
-            ),
-            NotFound::Ambiguous => (
-                format!("connector \"{class}\" is a source and a sink"),
-                "set type to source or sink".to_owned(),
-            ),
-        };
-        Finding::error("connector.class.unknown", "connector.class", message).with_hint(hint)
-    })
 }
 
 /// Takes the format's own options out of the map and reads them.

@@ -21,9 +21,23 @@ pub enum Error {
         /// The task.
         task: usize,
     },
+    /// Its positions can be changed only while it is stopped.
+    #[error(
+        "Connectors must be in the STOPPED state before their offsets can be modified. This can be done for the specified connector by issuing a 'PUT' request to the '/connectors/{name}/stop' endpoint"
+    )]
+    NotStopped {
+        /// Its name.
+        name: String,
+    },
     /// A connector of that name is there already.
     #[error("Connector {name} already exists")]
     Exists {
+        /// Its name.
+        name: String,
+    },
+    /// Somebody else has changed the connector since it was looked at.
+    #[error("Connector {name} was changed meanwhile")]
+    Changed {
         /// Its name.
         name: String,
     },

@@ -11,9 +11,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::Error;
 use crate::config::{self, Config, Flat};
+use crate::reposition::{Change, Reposition};
 use crate::status::{ConnectorStatus, State};
 use crate::supervisor::{self, Command, House, Restart};
 use crate::task::Target;
+use crate::topics;
 use crate::worker::Parts;
 
 /// Where the configurations are kept.
@@ -29,11 +31,41 @@ pub(crate) struct Kept {
     pub(crate) target: String,
 }
 
+impl Kept {
+    pub(crate) fn target(&self) -> Target {
+        target_of(&self.target)
+    }
+}
+
+/// What a configuration may take the place of.
+pub(crate) enum Over {
+    /// Whatever there is, or nothing.
+    Any,
+    /// Nothing: the connector is new.
+    Nothing,
+    /// This one and no later one.
+    This(Flat),
+}
+
+impl Over {
+    pub(crate) fn allows(&self, name: &str, known: Option<&Kept>) -> Result<(), Error> {
+        let name = || name.to_owned();
+        match (self, known) {
+            (Self::Nothing, Some(_)) => Err(Error::Exists { name: name() }),
+            (Self::This(_), None) => Err(Error::NotFound { name: name() }),
+            (Self::This(config), Some(known)) if *config != known.config => {
+                Err(Error::Changed { name: name() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 pub(crate) enum Request {
     Put {
         name: String,
         config: Flat,
-        only_new: bool,
+        over: Over,
         target: Option<Target>,
         done: Done<bool>,
     },
@@ -54,6 +86,15 @@ pub(crate) enum Request {
     RestartTask {
         name: String,
         task: usize,
+        done: Done<()>,
+    },
+    Reposition {
+        name: String,
+        change: Change,
+        done: Done<()>,
+    },
+    ResetTopics {
+        name: String,
         done: Done<()>,
     },
     /// Stop every connector, keeping what is wanted of it, and take no more requests.
@@ -84,7 +125,7 @@ impl Owner {
                 &kept.config,
                 self.parts.disk.as_ref(),
             );
-            let target = target_of(&kept.target);
+            let target = kept.target();
             self.connectors.lock().insert(name.clone(), kept);
             match checked.config {
                 Some(config) => self.begin(&name, config, target),
@@ -98,28 +139,19 @@ impl Owner {
                 }
             }
         }
-        Ok(())
+        topics::restore(self.parts.broker.as_ref(), &self.house.board).await
     }
 
     fn show_broken(&self, name: &str, trace: String) {
         let status = ConnectorStatus {
-            state: State::Failed,
             trace: Some(trace),
-            kind: Kind::Source,
-            tasks: Vec::new(),
-            due: 0,
+            ..ConnectorStatus::new(State::Failed, Kind::Source)
         };
         self.house.board.put(name, status);
     }
 
     fn begin(&mut self, name: &str, config: Config, target: Target) {
-        let status = ConnectorStatus {
-            state: State::Unassigned,
-            trace: None,
-            kind: config.kind(),
-            tasks: Vec::new(),
-            due: 0,
-        };
+        let status = ConnectorStatus::new(State::Unassigned, config.kind());
         self.house.board.put(name, status);
         let commands = supervisor::start(&self.house, Arc::new(config), target);
         self.supervisors.insert(name.to_owned(), commands);
@@ -141,11 +173,11 @@ impl Owner {
                 Request::Put {
                     name,
                     config,
-                    only_new,
+                    over,
                     target,
                     done,
                 } => {
-                    let _ = done.send(self.put(&name, config, only_new, target).await);
+                    let _ = done.send(self.put(&name, config, over, target).await);
                 }
                 Request::Delete { name, done } => drop(done.send(self.delete(&name).await)),
                 Request::Target { name, target, done } => {
@@ -170,6 +202,12 @@ impl Owner {
                         Err(Error::NoTask { name, task })
                     };
                     let _ = done.send(answer);
+                }
+                Request::Reposition { name, change, done } => {
+                    let _ = done.send(self.reposition(&name, change).await);
+                }
+                Request::ResetTopics { name, done } => {
+                    let _ = done.send(self.reset_topics(&name).await);
                 }
                 Request::Close { done } => {
                     self.end_all().await;
@@ -199,15 +237,11 @@ impl Owner {
         &mut self,
         name: &str,
         config: Flat,
-        only_new: bool,
+        over: Over,
         target: Option<Target>,
     ) -> Result<bool, Error> {
         let known = self.connectors.lock().get(name).cloned();
-        if only_new && known.is_some() {
-            return Err(Error::Exists {
-                name: name.to_owned(),
-            });
-        }
+        over.allows(name, known.as_ref())?;
         let checked = config::check(&self.parts.catalogue, &config, self.parts.disk.as_ref());
         let Some(runnable) = checked.config else {
             return Err(Error::Invalid {
@@ -215,8 +249,7 @@ impl Owner {
             });
         };
         let is_new = known.is_none();
-        let target =
-            target.unwrap_or(known.map_or(Target::Running, |known| target_of(&known.target)));
+        let target = target.unwrap_or(known.map_or(Target::Running, |known| known.target()));
         self.keep(
             name,
             Kept {
@@ -247,6 +280,10 @@ impl Owner {
                 let _ = ended.await;
             }
         }
+        let broker = self.parts.broker.as_ref();
+        if let Err(error) = topics::forget(broker, &self.house.board, name).await {
+            tracing::warn!(name, %error, "the topics of a deleted connector are still noted");
+        }
         self.connectors.lock().remove(name);
         self.house.board.remove(name);
         Ok(())
@@ -262,6 +299,40 @@ impl Owner {
         kept.target = name_of(target).to_owned();
         self.keep(name, kept).await?;
         self.tell(name, Command::Target(target)).await
+    }
+
+    async fn reposition(&self, name: &str, change: Change) -> Result<(), Error> {
+        let kept = self.connectors.lock().get(name).cloned();
+        let kept = kept.ok_or_else(|| not_found(name))?;
+        let status = self.house.board.get(name);
+        if !status.is_some_and(|status| status.has_stopped()) {
+            return Err(Error::NotStopped {
+                name: name.to_owned(),
+            });
+        }
+        let checked = config::check(
+            &self.parts.catalogue,
+            &kept.config,
+            self.parts.disk.as_ref(),
+        );
+        let Some(config) = checked.config else {
+            return Err(Error::Invalid {
+                findings: checked.findings,
+            });
+        };
+        let reposition = Reposition {
+            broker: self.parts.broker.as_ref(),
+            clock: &self.parts.clock,
+            config: &config,
+        };
+        reposition.carry_out(change).await
+    }
+
+    async fn reset_topics(&self, name: &str) -> Result<(), Error> {
+        if !self.connectors.lock().contains_key(name) {
+            return Err(not_found(name));
+        }
+        topics::forget(self.parts.broker.as_ref(), &self.house.board, name).await
     }
 
     async fn keep(&self, name: &str, kept: Kept) -> Result<(), Error> {

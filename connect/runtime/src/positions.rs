@@ -15,21 +15,27 @@ use crate::broker::ShardState;
 #[derive(Serialize, Deserialize)]
 struct Kept {
     partition: Object,
-    offset: Object,
+    /// `None` once somebody had it forgotten: what other tasks keep of it no longer counts.
+    offset: Option<Object>,
     layout: u64,
 }
 
 /// The names and values to keep for these positions.
 pub(crate) fn written(positions: &Positions, layout: u64) -> Vec<(String, String)> {
-    let entry = |(partition, offset): (&Object, &Object)| {
-        let kept = Kept {
-            partition: partition.clone(),
-            offset: offset.clone(),
-            layout,
-        };
-        (text(&sorted(partition)), text(&kept))
+    let entries = positions.iter();
+    entries
+        .map(|(partition, offset)| entry(partition, Some(offset), layout))
+        .collect()
+}
+
+/// The name and value to keep for one partition; without an offset it begins anew.
+pub(crate) fn entry(partition: &Object, offset: Option<&Object>, layout: u64) -> (String, String) {
+    let kept = Kept {
+        partition: partition.clone(),
+        offset: offset.cloned(),
+        layout,
     };
-    positions.iter().map(entry).collect()
+    (text(&sorted(partition)), text(&kept))
 }
 
 /// The latest position of every partition any task has kept.
@@ -49,7 +55,9 @@ pub(crate) fn merged(shards: &[ShardState]) -> Positions {
     }
     let mut positions = Positions::new();
     for kept in latest.into_values() {
-        positions.set(kept.partition, kept.offset);
+        if let Some(offset) = kept.offset {
+            positions.set(kept.partition, offset);
+        }
     }
     positions
 }
@@ -93,6 +101,19 @@ mod tests {
             shard(&[("c", 7)], 1),
         ];
         assert_eq!(merged(&shards), positions(&[("a", 5), ("b", 1), ("c", 7)]));
+    }
+
+    #[test]
+    fn what_was_forgotten_stays_so_whoever_else_kept_it() {
+        let forgotten = entry(partition(&positions(&[("a", 0)])), None, 4);
+        let mut first = shard(&[("b", 1)], 3);
+        first.positions.extend([forgotten]);
+        let shards = [first, shard(&[("a", 9)], 3)];
+        assert_eq!(merged(&shards), positions(&[("b", 1)]));
+    }
+
+    fn partition(positions: &Positions) -> &Object {
+        positions.iter().next().expect("there is one").0
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! `tests/kafka_connect` compares every answer with Kafka's own and lists these.
 
 mod connectors;
+mod loggers;
+mod offsets;
 mod plugins;
 mod reply;
 mod serve;
@@ -17,12 +19,12 @@ use axum::response::Response;
 use axum::routing::{get, post, put};
 use serde_json::json;
 
-use crate::Worker;
+use crate::{Loggers, Worker};
 use reply::{failure, json_reply};
 pub use serve::serve;
 
-/// All paths over one worker.
-pub fn router(worker: Worker) -> Router {
+/// All paths over one worker and the process's log.
+pub fn router(worker: Worker, loggers: Loggers) -> Router {
     let paths = Router::new()
         .route("/", get(root))
         .route("/health", get(health))
@@ -58,8 +60,17 @@ pub fn router(worker: Worker) -> Router {
         .route("/connectors/{name}/pause", put(connectors::pause))
         .route("/connectors/{name}/resume", put(connectors::resume))
         .route("/connectors/{name}/stop", put(connectors::stop))
-        .route("/connectors/{name}/offsets", get(connectors::offsets))
-        .route("/connectors/{name}/topics", get(connectors::topics))
+        .route(
+            "/connectors/{name}/offsets",
+            get(offsets::show)
+                .patch(offsets::change)
+                .delete(offsets::reset),
+        )
+        .route("/connectors/{name}/topics", get(offsets::topics))
+        .route(
+            "/connectors/{name}/topics/reset",
+            put(offsets::reset_topics),
+        )
         .route("/connector-plugins", get(plugins::list))
         .route(
             "/connector-plugins/{plugin}/config",
@@ -69,14 +80,15 @@ pub fn router(worker: Worker) -> Router {
             "/connector-plugins/{plugin}/config/validate",
             put(plugins::validate),
         )
+        .with_state(worker)
+        .merge(loggers::paths(loggers))
         .fallback(async || failure(StatusCode::NOT_FOUND, "HTTP 404 Not Found"))
         .method_not_allowed_fallback(async || {
             failure(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "HTTP 405 Method Not Allowed",
             )
-        })
-        .with_state(worker);
+        });
     // Around the paths, so that it comes before one is chosen.
     Router::new()
         .fallback_service(paths)

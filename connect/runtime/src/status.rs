@@ -1,10 +1,11 @@
 //! What each connector and task is doing, as others may see it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use connect_sdk::Kind;
 use parking_lot::Mutex;
+use runtime::Moment;
 use tokio::sync::watch;
 
 /// The state of a connector or a task, in Kafka Connect's words.
@@ -47,6 +48,8 @@ pub struct TaskStatus {
     pub trace: Option<String>,
     /// A bounded source has brought everything and waits for nothing.
     pub ended: bool,
+    /// Since when it is at work without an error.
+    pub(crate) working_since: Option<Moment>,
     /// Records delivered since the task was made.
     pub records: u64,
     /// Records dead-lettered or passed over since then.
@@ -59,6 +62,7 @@ impl Default for TaskStatus {
             state: State::Unassigned,
             trace: None,
             ended: false,
+            working_since: None,
             records: 0,
             failed_records: 0,
         }
@@ -76,11 +80,38 @@ pub struct ConnectorStatus {
     pub kind: Kind,
     /// Its tasks, by number.
     pub tasks: Vec<TaskStatus>,
+    /// The topics its records went to or came from, since it was created or they were reset.
+    pub topics: BTreeSet<String>,
     /// Orders given and not yet carried out.
     pub(crate) due: u32,
 }
 
 impl ConnectorStatus {
+    pub(crate) fn new(state: State, kind: Kind) -> Self {
+        Self {
+            state,
+            trace: None,
+            kind,
+            tasks: Vec::new(),
+            topics: BTreeSet::new(),
+            due: 0,
+        }
+    }
+
+    /// It was told to stop, and has.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.state == State::Stopped && self.due == 0
+    }
+
+    /// Why one of its tasks waits and tries again, though the connector runs.
+    pub fn waits_for(&self) -> Option<&str> {
+        let mut waiting = self
+            .tasks
+            .iter()
+            .filter(|task| task.state == State::Restarting);
+        waiting.find_map(|task| task.trace.as_deref())
+    }
+
     /// Nothing more will come by itself: every task has ended or failed for good.
     pub fn is_finished(&self) -> bool {
         if self.due > 0 {
@@ -128,6 +159,15 @@ impl Board {
             change(status);
         }
         self.tell();
+    }
+
+    /// Adds to the topics of a connector that is there. True if this one is new.
+    pub(crate) fn uses_topic(&self, connector: &str, topic: &str) -> bool {
+        let mut statuses = self.statuses.lock();
+        let known = statuses.get_mut(connector);
+        known.is_some_and(|status| {
+            !status.topics.contains(topic) && status.topics.insert(topic.to_owned())
+        })
     }
 
     /// Changes one task's status, if it is there.

@@ -5,17 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connect_sdk::{Context, Error, ErrorKind, Kind, TaskCount, TaskOptions};
-use runtime::{Clock, Disk, Net, Rng, Task, Tasks};
+use runtime::{Clock, Disk, Moment, Net, Rng, Task, Tasks};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::broker::Broker;
-use crate::config::{Config, job_name};
+use crate::config::Config;
+use crate::layout::Layout;
 use crate::retry::Backoff;
 use crate::status::{Board, State, TaskStatus};
 use crate::task::{self, Ended, Orders, Target, TaskEnv, broker_error, trace};
-
-/// Where it is kept how many tasks a connector has ever had.
-pub(crate) const SHARDS: &str = "CONNECT_SHARDS";
 
 /// What a supervisor is told.
 pub(crate) enum Command {
@@ -98,8 +96,7 @@ struct Running {
 impl Supervisor {
     async fn run(mut self) {
         let shutdown = self.house.tasks.shutdown();
-        let longest = Duration::from_secs(60);
-        let mut backoff = Backoff::new(longest, self.house.rng.split(&self.config.name));
+        let mut backoff = self.backoff();
         let mut retry = None;
         // Orders carried out once the loop comes round to launching.
         let mut obeyed = 0;
@@ -107,7 +104,7 @@ impl Supervisor {
             if self.launched.is_none() && retry.is_none() && self.target != Target::Stopped {
                 match self.launch().await {
                     Ok(()) => backoff.reset(),
-                    Err(error) => retry = self.report(&error, backoff.next(), backoff.is_open()),
+                    Err(error) => retry = Some(self.report(&error, &mut backoff)),
                 }
             }
             if self.target == Target::Stopped {
@@ -131,8 +128,8 @@ impl Supervisor {
                 }
                 command = self.commands.recv() => command,
                 Some(ended) = self.endings.recv() => {
-                    if ended == Ended::Unknown {
-                        tracing::info!(connector = self.config.name, "a commit's outcome is not known, the connector takes its job over anew");
+                    if let Some(why) = ended.begins_anew() {
+                        tracing::info!(connector = self.config.name, why, "the connector takes its job over anew");
                         self.stop_tasks().await;
                     }
                     continue;
@@ -155,7 +152,11 @@ impl Supervisor {
                     return;
                 }
                 Some(command) => {
+                    let is_new = matches!(command, Command::Configure(_));
                     self.obey(command).await;
+                    if is_new {
+                        backoff = self.backoff();
+                    }
                     obeyed = 1;
                 }
             }
@@ -221,7 +222,10 @@ impl Supervisor {
         let job = self.config.job();
         let generation = self.house.broker.fence(&job).await.map_err(broker_error)?;
         let parts = self.divide(generation).await?;
-        let (layout, shards) = self.lay_out(parts.len()).await?;
+        let Layout {
+            number: layout,
+            shards,
+        } = self.lay_out(parts.len()).await?;
         self.house.board.change(&self.config.name, |status| {
             status.tasks = vec![TaskStatus::default(); parts.len()];
         });
@@ -263,14 +267,17 @@ impl Supervisor {
             self.stop_tasks().await;
             return Ok(());
         }
-        let (layout, shards) = self.lay_out(parts.len()).await?;
+        let Layout {
+            number: layout,
+            shards,
+        } = self.lay_out(parts.len()).await?;
         let count = parts.len();
         let before = std::mem::take(&mut self.tasks);
         let mut kept = Vec::new();
         for (number, running) in before.into_iter().enumerate() {
             if parts.get(number) == Some(&running.options) {
                 kept.push((number, running));
-            } else if stop(running, self.restarts).await == Ended::Unknown {
+            } else if stop(running, self.restarts).await.begins_anew().is_some() {
                 for (_, running) in kept {
                     stop(running, self.restarts).await;
                 }
@@ -320,27 +327,11 @@ impl Supervisor {
         Ok(parts)
     }
 
-    /// Begins a new layout of so many tasks: its number, and how many shards to look into for
-    /// positions of earlier ones.
-    async fn lay_out(&self, tasks: usize) -> Result<(u64, u32), Error> {
-        let (broker, name) = (&self.house.broker, &self.config.name);
-        let layout = broker
-            .fence(&format!("{}-layout", job_name(name)))
+    async fn lay_out(&self, tasks: usize) -> Result<Layout, Error> {
+        let broker = self.house.broker.as_ref();
+        Layout::begin(broker, &self.config.name, tasks)
             .await
-            .map_err(broker_error)?;
-        let records = broker.records(SHARDS).await.map_err(broker_error)?;
-        let known = records
-            .get(name)
-            .and_then(|shards| shards.parse().ok())
-            .unwrap_or(0);
-        let wanted = u32::try_from(tasks).unwrap_or(u32::MAX);
-        if wanted > known {
-            broker
-                .put_record(SHARDS, name, &wanted.to_string())
-                .await
-                .map_err(broker_error)?;
-        }
-        Ok((layout, known.max(wanted)))
+            .map_err(broker_error)
     }
 
     fn start_task(
@@ -414,13 +405,20 @@ impl Supervisor {
             .change(&self.config.name, |status| status.tasks.clear());
     }
 
+    fn backoff(&self) -> Backoff {
+        let rng = self.house.rng.split(&self.config.name);
+        Backoff::of(&self.config.common, rng)
+    }
+
     /// Shows why a launch failed, and says when to try again.
-    fn report(&self, error: &Error, wait: Duration, is_open: bool) -> Option<runtime::Moment> {
+    fn report(&self, error: &Error, backoff: &mut Backoff) -> Moment {
+        let now = self.house.clock.now();
+        let wait = backoff.next(now);
         let lasting = matches!(
             error.kind(),
             ErrorKind::Config | ErrorKind::Poison | ErrorKind::Fenced
         );
-        let state = if lasting || is_open {
+        let state = if lasting || backoff.is_open(now) {
             State::Failed
         } else {
             State::Restarting
@@ -432,7 +430,7 @@ impl Supervisor {
         } else {
             wait
         };
-        Some(self.house.clock.now() + wait)
+        now + wait
     }
 
     fn show(&self, state: State, trace: Option<String>) {

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connect_sdk::{Context, Error, ErrorKind, Kind, TaskOptions};
-use runtime::{Clock, Disk, Net, Rng, Tasks};
+use model::Topic;
+use runtime::{Clock, Disk, Moment, Net, Rng, Tasks};
 use tokio::sync::watch;
 
 use crate::broker::{Broker, BrokerError};
 use crate::config::Config;
-use crate::retry::Backoff;
+use crate::retry::{Backoff, longest_wait};
 use crate::status::{Board, State};
+use crate::topics;
 
 /// What a task is told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,19 @@ pub(crate) enum Ended {
     Clean,
     /// A commit may still happen: the generation must not be used again.
     Unknown,
+    /// Nothing is under way, but the work is another by now: it has to be divided anew.
+    Outdated,
+}
+
+impl Ended {
+    /// Why the connector takes its job over anew, if it must.
+    pub(crate) fn begins_anew(self) -> Option<&'static str> {
+        match self {
+            Self::Clean => None,
+            Self::Unknown => Some("a commit's outcome is not known"),
+            Self::Outdated => Some("a topic has other queues than before"),
+        }
+    }
 }
 
 /// Why a task's run was broken off.
@@ -67,6 +82,8 @@ enum Finish {
     Ordered,
     /// A bounded source has ended.
     AtEnd,
+    /// There are queues that nobody reads, or that are gone.
+    Outdated,
 }
 
 /// Everything a task works with.
@@ -115,17 +132,19 @@ pub(crate) async fn run(env: TaskEnv) -> Ended {
                 env.other_orders(begun_with).await;
                 continue;
             }
+            Ok(Finish::Outdated) => return Ended::Outdated,
             Err(TaskError::Unknown) => return Ended::Unknown,
             Err(TaskError::Failed(error)) => error,
         };
-        if env.delivered() > delivered_before {
+        let now = env.clock.now();
+        if env.delivered() > delivered_before || env.has_worked(now) {
             backoff.reset();
         }
-        let wait = backoff.next();
+        let wait = backoff.next(now);
         let (state, wait) = match error.kind() {
-            ErrorKind::Transient if backoff.is_open() => (State::Failed, Some(wait)),
+            ErrorKind::Transient if backoff.is_open(now) => (State::Failed, Some(wait)),
             ErrorKind::Transient => (State::Restarting, Some(retry_after(&error).unwrap_or(wait))),
-            ErrorKind::Auth => (State::Failed, Some(env.longest_wait())),
+            ErrorKind::Auth => (State::Failed, Some(longest_wait(&env.config.common))),
             ErrorKind::Poison | ErrorKind::Config | ErrorKind::Fenced => (State::Failed, None),
         };
         tracing::warn!(connector = env.config.name, task = env.number, %error, state = state.name(), "the task stopped working");
@@ -172,16 +191,15 @@ impl TaskEnv {
     }
 
     pub(crate) fn backoff(&self) -> Backoff {
-        Backoff::new(self.longest_wait(), self.rng.split("backoff"))
+        Backoff::of(&self.config.common, self.rng.split("backoff"))
     }
 
-    fn longest_wait(&self) -> Duration {
-        let ms = self
-            .config
-            .common
-            .integer("errors.retry.delay.max.ms")
-            .unwrap_or(60_000);
-        Duration::from_millis(ms.unsigned_abs())
+    /// Whether it was at work for so long that what ended it now is a new failure, even if
+    /// there was nothing to deliver.
+    fn has_worked(&self, now: Moment) -> bool {
+        let status = self.board.get(&self.config.name);
+        let since = status.and_then(|status| status.tasks.get(self.number)?.working_since);
+        since.is_some_and(|since| now - since > longest_wait(&self.config.common))
     }
 
     /// Resolves when the orders are no longer these.
@@ -243,9 +261,14 @@ impl TaskEnv {
     }
 
     fn set(&self, state: State, trace: Option<String>, ended: bool) {
+        let now = self.clock.now();
         self.board
             .change_task(&self.config.name, self.number, |task| {
                 task.state = state;
+                task.working_since = match state {
+                    State::Running => task.working_since.or(Some(now)),
+                    _ => None,
+                };
                 task.trace = trace;
                 task.ended = ended;
             });
@@ -272,6 +295,11 @@ impl TaskEnv {
         status
             .and_then(|status| Some(status.tasks.get(self.number)?.records))
             .unwrap_or(0)
+    }
+
+    /// Notes that records went to or came from a topic.
+    async fn uses(&self, topic: &Topic) {
+        topics::note(self.broker.as_ref(), &self.board, &self.config.name, topic).await;
     }
 
     fn count(&self, records: usize) {

@@ -5,23 +5,23 @@
 //! turn. A change is durable before it is answered, so a process that starts again goes on with
 //! what it last said.
 
-use std::collections::BTreeMap;
+mod offsets;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect_sdk::{Connector, Context, Finding, Kind, Options, Positions};
-use model::QueueId;
+use connect_sdk::{Connector, Context, Finding, Kind, Options};
 use runtime::{Clock, Disk, Net, Rng, Tasks};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Error;
 use crate::broker::Broker;
 use crate::catalogue::Catalogue;
-use crate::config::{self, Checked, Flat, Prober, canonical, job_name, shown, unmask};
-use crate::owner::{Connectors, Done, Kept, Owner, Request, not_found};
-use crate::positions::merged;
+use crate::config::{self, Checked, Flat, Prober, named, shown, spelling, unmask};
+use crate::owner::{Connectors, Done, Kept, Over, Owner, Request, not_found};
 use crate::status::{Board, ConnectorStatus};
-use crate::supervisor::{House, Restart, SHARDS};
+use crate::supervisor::{House, Restart};
 use crate::task::Target;
 
 /// How long a probe of an outside system may take.
@@ -176,16 +176,23 @@ impl Worker {
     pub async fn put(
         &self,
         name: &str,
-        mut config: Flat,
+        config: Flat,
         only_new: bool,
         target: Option<Target>,
     ) -> Result<bool, Error> {
+        let over = if only_new { Over::Nothing } else { Over::Any };
+        self.put_over(name, config, over, target).await
+    }
+
+    async fn put_over(
+        &self,
+        name: &str,
+        mut config: Flat,
+        over: Over,
+        target: Option<Target>,
+    ) -> Result<bool, Error> {
         let known = self.connectors.lock().get(name).cloned();
-        if only_new && known.is_some() {
-            return Err(Error::Exists {
-                name: name.to_owned(),
-            });
-        }
+        over.allows(name, known.as_ref())?;
         match config.get("name") {
             Some(other) if other != name => {
                 return Err(Error::Bad {
@@ -196,7 +203,7 @@ impl Worker {
             }
             _ => drop(config.insert("name".into(), name.to_owned())),
         }
-        let (mut config, twice) = canonical(&config);
+        let (mut config, twice) = named(self.catalogue(), &config);
         if let Some(known) = known {
             let options = self.check(&config).options;
             unmask(&mut config, &known.config, &options);
@@ -211,28 +218,41 @@ impl Worker {
         self.request(|done| Request::Put {
             name: name.to_owned(),
             config,
-            only_new,
+            over,
             target,
             done,
         })
         .await
     }
 
-    /// Changes some keys of a configuration; `None` removes one.
+    /// Changes some keys of a configuration; `None` removes one. What others change at the same
+    /// time is kept.
     pub async fn patch(
         &self,
         name: &str,
         changes: BTreeMap<String, Option<String>>,
     ) -> Result<(), Error> {
-        let mut config = self.kept(name)?.config;
-        for (key, value) in changes {
-            let key = config::alias(&key).to_owned();
-            match value {
-                Some(value) => drop(config.insert(key, value)),
-                None => drop(config.remove(&key)),
+        loop {
+            let known = self.kept(name)?.config;
+            let mut config = known.clone();
+            let name_of = spelling(self.catalogue(), &known);
+            let mut changed = BTreeSet::new();
+            for (key, value) in &changes {
+                let name = name_of(key);
+                match value {
+                    Some(value) => drop(config.insert(name.clone(), value.clone())),
+                    None => drop(config.remove(&name)),
+                }
+                if !changed.insert(name.clone()) {
+                    let message = format!("\"{name}\" is changed twice, once as \"{key}\"");
+                    return Err(Error::Bad { message });
+                }
+            }
+            match self.put_over(name, config, Over::This(known), None).await {
+                Err(Error::Changed { .. }) => {}
+                put => return put.map(drop),
             }
         }
-        self.put(name, config, false, None).await.map(drop)
     }
 
     /// Deletes a connector. What it has committed is kept.
@@ -290,45 +310,6 @@ impl Worker {
     pub async fn close(&self) {
         // Closed before is as good.
         self.request(|done| Request::Close { done }).await.ok();
-    }
-
-    /// How far a connector has come, in Kafka's shape.
-    pub async fn offsets(&self, name: &str) -> Result<Positions, Error> {
-        let kept = self.kept(name)?;
-        let broker = &self.parts.broker;
-        let checked = self.check(&kept.config);
-        let Some(config) = checked.config.filter(|config| config.kind() == Kind::Sink) else {
-            let shards = broker.records(SHARDS).await?;
-            let count: u32 = shards
-                .get(name)
-                .and_then(|count| count.parse().ok())
-                .unwrap_or(0);
-            let mut states = Vec::new();
-            for shard in 0..count {
-                states.push(broker.shard(&job_name(name), shard).await?);
-            }
-            return Ok(merged(&states));
-        };
-        let (mut positions, group) = (Positions::new(), config.group());
-        for topic in &config.topics {
-            for number in 0..broker.queues(topic).await?.unwrap_or(0) {
-                let queue = QueueId::new(topic.clone(), number);
-                if let Some(next) = broker.committed(&group, &queue).await? {
-                    positions.set_queue(topic.as_str(), number, next.0);
-                }
-            }
-        }
-        Ok(positions)
-    }
-
-    /// The topics a connector reads or writes.
-    pub fn topics(&self, name: &str) -> Result<Vec<String>, Error> {
-        let config = self.check(&self.kept(name)?.config).config;
-        let topics = config.map(|config| config.topics).unwrap_or_default();
-        Ok(topics
-            .iter()
-            .map(|topic| topic.as_str().to_owned())
-            .collect())
     }
 
     /// Resolves once nothing more will come by itself: every task is at its end or has failed.

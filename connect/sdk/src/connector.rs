@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{Context, Description, Error, Finding, Kind, Options, Positions, Sink, Source};
+use crate::{Context, Description, Error, Finding, Kind, Object, Options, Positions, Sink, Source};
 
 /// The greatest number of tasks a connector may be divided into; at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +47,27 @@ pub trait Connector: Send + Sync {
     async fn probe(&self, options: &Options, context: &Context) -> Vec<Finding> {
         let _ = (options, context);
         Vec::new()
+    }
+
+    /// Whether this connector goes on from a position that somebody sets by hand, or with `None`
+    /// from the start of the partition: if not, one sentence says why. Looks at nothing outside.
+    ///
+    /// A sink whose target keeps the position refuses: the group's would not count.
+    fn check_position(
+        &self,
+        options: &Options,
+        partition: &Object,
+        offset: Option<&Object>,
+    ) -> Result<(), String> {
+        let _ = (options, partition);
+        let description = self.describe();
+        match (description.kind, offset) {
+            (Kind::Source, Some(_)) => Err(format!(
+                "connector {} cannot tell whether it understands this offset",
+                description.name
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Divides the work by table, partition, shard or file; never more parts than `limit`. The

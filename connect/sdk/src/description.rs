@@ -53,6 +53,56 @@ impl fmt::Display for Guarantee {
     }
 }
 
+/// A class name of another house, and what becomes of it here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// The name, with its package if it has one.
+    pub class: &'static str,
+    /// What it stands for.
+    pub means: Means,
+}
+
+/// What a class name of another house stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// This connector, with these options where they are not given.
+    This(&'static [(&'static str, &'static str)]),
+    /// Something that this connector does differently: why it is refused, and what to write.
+    Other {
+        /// One sentence.
+        why: &'static str,
+        /// What to write instead.
+        instead: &'static str,
+    },
+}
+
+impl Alias {
+    /// Another name of the connector.
+    pub const fn of(class: &'static str) -> Self {
+        Self::with(class, &[])
+    }
+
+    /// Another name of the connector, under which these options are set unless they are given.
+    pub const fn with(
+        class: &'static str,
+        options: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        let means = Means::This(options);
+        Self { class, means }
+    }
+
+    /// A name that is understood and refused.
+    pub const fn refused(class: &'static str, why: &'static str, instead: &'static str) -> Self {
+        let means = Means::Other { why, instead };
+        Self { class, means }
+    }
+
+    /// Whether somebody wrote this name, with or without its package.
+    pub fn is(&self, class: &str) -> bool {
+        self.class == class || self.class.rsplit('.').next() == Some(class)
+    }
+}
+
 /// What a connector says about itself.
 #[derive(Clone, Debug)]
 pub struct Description {
@@ -60,8 +110,8 @@ pub struct Description {
     pub name: &'static str,
     /// What users write beside `type`, `file`.
     pub family: &'static str,
-    /// Class names of other houses that mean this connector.
-    pub aliases: &'static [&'static str],
+    /// Class names of other houses that mean this connector, or nearly.
+    pub aliases: &'static [Alias],
     /// Which way records flow.
     pub kind: Kind,
     /// The connector's version.
@@ -75,6 +125,11 @@ pub struct Description {
 }
 
 impl Description {
+    /// What is meant by a class name of another house.
+    pub fn alias(&self, class: &str) -> Option<&'static Alias> {
+        self.aliases.iter().find(|alias| alias.is(class))
+    }
+
     /// The options as JSON Schema 2020-12 of the flat map, values as their natural types.
     pub fn json_schema(&self) -> Value {
         json_schema(self.name, self.summary, &self.options)

@@ -20,7 +20,7 @@ mod source;
 pub use columns::{ColumnsError, columns_text, parse_columns};
 pub use connector::{Connector, TaskCount, TaskOptions};
 pub use context::Context;
-pub use description::{Description, Guarantee, Kind};
+pub use description::{Alias, Description, Guarantee, Kind, Means};
 pub use error::{Error, ErrorKind};
 pub use finding::{Finding, Severity};
 pub use nearest::nearest;

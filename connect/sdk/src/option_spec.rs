@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use crate::{Object, parse_columns};
 
+/// How a limit without end is written.
+const ENDLESS: &str = "-1";
+
 /// What the text of an option means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptionKind {
@@ -30,6 +33,8 @@ pub enum OptionKind {
     List,
     /// `250ms`, `5s`, `10m`, `1h`, `7d`; a bare number is milliseconds, as in Kafka.
     Duration,
+    /// A duration, or `-1` for no end, as in Kafka.
+    Limit,
     /// `512`, `64KiB`, `10MiB`, `1GiB`.
     Bytes,
     /// Columns as in a table: `id BIGINT NOT NULL, name STRING`.
@@ -52,6 +57,8 @@ pub enum Importance {
 pub struct OptionSpec {
     /// The flat key.
     pub name: &'static str,
+    /// What another house calls it.
+    pub alias: Option<&'static str>,
     /// What its text means.
     pub kind: OptionKind,
     /// What is used when it is not given.
@@ -71,6 +78,7 @@ impl OptionSpec {
     pub const fn new(name: &'static str, kind: OptionKind, documentation: &'static str) -> Self {
         Self {
             name,
+            alias: None,
             kind,
             default: None,
             required: false,
@@ -84,6 +92,12 @@ impl OptionSpec {
     pub const fn required(mut self) -> Self {
         self.required = true;
         self.importance = Importance::High;
+        self
+    }
+
+    /// The same under a second name, as another house calls it.
+    pub const fn alias(mut self, name: &'static str) -> Self {
+        self.alias = Some(name);
         self
     }
 
@@ -126,7 +140,7 @@ impl OptionSpec {
             "group": self.group,
             "order": order,
             "width": match self.kind {
-                OptionKind::Integer { .. } | OptionKind::Boolean | OptionKind::Duration | OptionKind::Bytes => "SHORT",
+                OptionKind::Integer { .. } | OptionKind::Boolean | OptionKind::Duration | OptionKind::Limit | OptionKind::Bytes => "SHORT",
                 OptionKind::Columns | OptionKind::List => "LONG",
                 _ => "MEDIUM",
             },
@@ -159,6 +173,11 @@ impl OptionKind {
             Self::Duration => parse_duration(text)
                 .is_none()
                 .then(|| format!("\"{text}\" is not a duration such as 500ms, 5s or 10m")),
+            Self::Limit => (text != ENDLESS && parse_duration(text).is_none()).then(|| {
+                format!(
+                    "\"{text}\" is neither a duration such as 30s or 5m nor {ENDLESS} for no end"
+                )
+            }),
             Self::Bytes => parse_bytes(text)
                 .is_none()
                 .then(|| format!("\"{text}\" is not a size such as 64KiB or 10MiB")),
@@ -169,7 +188,7 @@ impl OptionKind {
     fn kafka_type(&self) -> &'static str {
         match self {
             Self::Text | Self::Url | Self::Choice(_) | Self::Columns => "STRING",
-            Self::Duration | Self::Bytes => "STRING",
+            Self::Duration | Self::Limit | Self::Bytes => "STRING",
             Self::Secret => "PASSWORD",
             Self::Integer { .. } => "LONG",
             Self::Boolean => "BOOLEAN",
@@ -189,6 +208,7 @@ impl OptionKind {
             Self::Choice(words) => json!({ "type": "string", "enum": words }),
             Self::List => json!({ "type": "array", "items": { "type": "string" } }),
             Self::Duration => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)?$" }),
+            Self::Limit => json!({ "type": "string", "pattern": "^(-1|[0-9]+(ms|s|m|h|d)?)$" }),
             Self::Bytes => json!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)?$" }),
         };
         match schema {

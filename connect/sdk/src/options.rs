@@ -83,7 +83,7 @@ impl Options {
         self.text(name) == Some("true")
     }
 
-    /// A duration.
+    /// A duration; `None` for a limit without end.
     pub fn duration(&self, name: &str) -> Option<Duration> {
         parse_duration(self.text(name)?)
     }
@@ -215,6 +215,7 @@ mod tests {
         )
         .default("follow"),
         OptionSpec::new("wait", OptionKind::Duration, "How long.").default("5s"),
+        OptionSpec::new("patience", OptionKind::Limit, "How long at most.").default("-1"),
         OptionSpec::new("size", OptionKind::Bytes, "How much."),
         OptionSpec::new(
             "limit",
@@ -241,6 +242,7 @@ mod tests {
             ("mode", "folow"),
             ("wait", "soon"),
             ("limit", "11"),
+            ("patience", "-2"),
             ("siez", "1"),
         ]);
         assert_eq!(
@@ -248,6 +250,7 @@ mod tests {
             [
                 "limit: \"11\" is not a whole number from 1 to 10",
                 "mode: \"folow\" is not one of follow, bounded (did you mean \"follow\"?)",
+                "patience: \"-2\" is neither a duration such as 30s or 5m nor -1 for no end",
                 "siez: option \"siez\" is unknown (did you mean \"size\"?)",
                 "wait: \"soon\" is not a duration such as 500ms, 5s or 10m",
                 "path: option \"path\" is required (The file.)",
@@ -265,6 +268,7 @@ mod tests {
         ]);
         assert_eq!(findings, Vec::<String>::new());
         assert_eq!(options.duration("wait"), Some(Duration::from_secs(5)));
+        assert_eq!(options.duration("patience"), None);
         assert_eq!(options.bytes("size"), Some(65_536));
         assert_eq!(options.integer("limit"), Some(3));
         assert_eq!(options.list("names"), ["a", "b,c"]);

@@ -1,5 +1,7 @@
 //! The result in PostgreSQL: looked at before the run, read back for the proof.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, bail};
 use bytes::Bytes;
 use tokio_postgres::NoTls;
@@ -9,6 +11,9 @@ use crate::failure::{Exit, Failure};
 
 /// Where the sink keeps how far it is, beside the table of results.
 pub const OFFSETS: &str = "airport_delays_offsets";
+
+/// Between two attempts to read it back.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// The table of results in the database at a URL.
 pub struct Table<'a> {
@@ -52,14 +57,17 @@ impl Table<'_> {
         Ok(())
     }
 
-    /// Every row as a JSON object.
-    pub async fn rows(&self) -> Result<Vec<Bytes>> {
-        let rows = self
-            .ask(&format!(
-                "SELECT row_to_json(result)::text FROM {OUTPUT_TOPIC} AS result"
-            ))
-            .await?;
-        Ok(rows.into_iter().map(Bytes::from).collect())
+    /// Every row as a JSON object. Waits so long at most for a PostgreSQL that is away just now.
+    pub async fn rows(&self, retry: Duration) -> Result<Vec<Bytes>> {
+        let query = format!("SELECT row_to_json(result)::text FROM {OUTPUT_TOPIC} AS result");
+        let begun = Instant::now();
+        loop {
+            match self.ask(&query).await {
+                Ok(rows) => return Ok(rows.into_iter().map(Bytes::from).collect()),
+                Err(why) if begun.elapsed() >= retry => return Err(why),
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
     }
 
     /// The first column of what a query answers, over a connection of its own.

@@ -5,9 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use connect_sdk::{
-    Connector, Context, Description, Error, Guarantee, Kind, Positions, Refused, Sink, SinkBatch,
-    TaskOptions,
+    Alias, Connector, Context, Description, Error, Guarantee, Kind, Positions, Refused, Sink,
+    SinkBatch, TaskOptions,
 };
+
+const ALIASES: &[Alias] = &[Alias::of(
+    "org.apache.kafka.connect.tools.MockSinkConnector",
+)];
 
 /// Takes everything. Clones count together.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +32,7 @@ impl Connector for BlackholeSink {
         Description {
             name: "blackhole-sink",
             family: "blackhole",
-            aliases: &["org.apache.kafka.connect.tools.MockSinkConnector"],
+            aliases: ALIASES,
             kind: Kind::Sink,
             version: env!("CARGO_PKG_VERSION"),
             summary: "Takes every record, counts it and forgets it.",

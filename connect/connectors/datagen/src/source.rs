@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connect_sdk::{
-    Connector, Context, Description, Error, Finding, Guarantee, Importance, Kind, Object,
+    Alias, Connector, Context, Description, Error, Finding, Guarantee, Importance, Kind, Object,
     OptionKind, OptionSpec, Options, Positions, Records, Source, SourceBatch, TaskOptions,
 };
 use runtime::Moment;
@@ -17,6 +17,10 @@ const ANY: OptionKind = OptionKind::Integer {
     max: i64::MAX,
 };
 
+const ALIASES: &[Alias] = &[Alias::of(
+    "io.confluent.kafka.connect.datagen.DatagenConnector",
+)];
+
 /// Makes rows up from a seed. The position is the number of the next row, so a restart goes on
 /// with the row that would have come.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,7 +32,7 @@ impl Connector for DatagenSource {
         Description {
             name: "datagen-source",
             family: "datagen",
-            aliases: &["io.confluent.kafka.connect.datagen.DatagenConnector"],
+            aliases: ALIASES,
             kind: Kind::Source,
             version: env!("CARGO_PKG_VERSION"),
             summary: "Makes rows up from a seed, at a set pace.",
@@ -48,6 +52,22 @@ impl Connector for DatagenSource {
         }]
     }
 
+    fn check_position(
+        &self,
+        _: &Options,
+        place: &Object,
+        offset: Option<&Object>,
+    ) -> Result<(), String> {
+        if *place != partition() {
+            let known = serde_json::Value::Object(partition());
+            return Err(format!("the only partition is {known}"));
+        }
+        match offset.map(row) {
+            Some(None) => Err("the offset must hold row, the number of the next row".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
     async fn source(
         &self,
         task: TaskOptions,
@@ -55,10 +75,7 @@ impl Connector for DatagenSource {
         context: Context,
     ) -> Result<Box<dyn Source>, Error> {
         let options = task.options;
-        let next = from
-            .get(&partition())
-            .and_then(|offset| offset.get("row")?.as_u64())
-            .unwrap_or(0);
+        let next = from.get(&partition()).and_then(row).unwrap_or(0);
         Ok(Box::new(Rows {
             generator: Generator::new(&options)?,
             end: options
@@ -216,6 +233,11 @@ impl Rows {
             u64::try_from(u128::from(ms) * u128::from(self.per_second) / 1_000).unwrap_or(u64::MAX);
         owed.saturating_sub(self.next - first)
     }
+}
+
+/// The number of the next row in an offset.
+fn row(offset: &Object) -> Option<u64> {
+    offset.get("row")?.as_u64()
 }
 
 fn partition() -> Object {

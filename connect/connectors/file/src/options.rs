@@ -10,12 +10,14 @@ use format::CsvOptions;
 pub(crate) enum FileFormat {
     Csv,
     JsonLines,
+    /// Each line is a record as it stands, whatever it says.
+    Lines,
 }
 
 const FORMAT: OptionSpec = OptionSpec::new(
     "file.format",
-    OptionKind::Choice(&["auto", "csv", "jsonl"]),
-    "How records are written in the file. With auto the file's name tells: .csv, .jsonl, .ndjson or .json.",
+    OptionKind::Choice(&["auto", "csv", "jsonl", "lines"]),
+    "How records are written in the file. With auto the file's name tells: .csv, .jsonl, .ndjson or .json. With lines each line is a record as it stands, an empty one too.",
 )
 .default("auto");
 const HEADER: OptionSpec = OptionSpec::new(
@@ -49,7 +51,9 @@ const NULL: OptionSpec = OptionSpec::new(
 
 pub(crate) fn source_options() -> Vec<OptionSpec> {
     vec![
-        OptionSpec::new("path", OptionKind::List, "The file to read, or several.").required(),
+        OptionSpec::new("path", OptionKind::List, "The file to read, or several.")
+            .alias("file")
+            .required(),
         FORMAT,
         OptionSpec::new(
             "mode",
@@ -90,6 +94,7 @@ pub(crate) fn sink_options() -> Vec<OptionSpec> {
             OptionKind::Text,
             "The directory to write into; it is made if it is missing. One connector, one directory.",
         )
+        .alias("file")
         .required(),
         OptionSpec::new(
             "file.format",
@@ -109,6 +114,7 @@ pub(crate) fn file_format(options: &Options, path: &str) -> Result<FileFormat, E
     match options.text("file.format") {
         Some("csv") => return Ok(FileFormat::Csv),
         Some("jsonl") => return Ok(FileFormat::JsonLines),
+        Some("lines") => return Ok(FileFormat::Lines),
         _ => {}
     }
     match Path::new(path)
@@ -119,7 +125,7 @@ pub(crate) fn file_format(options: &Options, path: &str) -> Result<FileFormat, E
         Some("jsonl" | "ndjson" | "json") => Ok(FileFormat::JsonLines),
         _ => Err(Error::config(
             format!("the name of {path} does not tell its format"),
-            "set file.format to csv or jsonl",
+            "set file.format to csv, jsonl or lines",
         )),
     }
 }
@@ -149,6 +155,13 @@ pub(crate) fn check(options: &Options, paths: &[String]) -> Vec<Finding> {
         if let Err(error) = file_format(options, path) {
             findings.push(finding("file.format", &error));
         }
+    }
+    if options.text("file.format") == Some("lines") && options.is_given("schema") {
+        let message = "with file.format lines a record is a line as it stands, without columns";
+        findings.push(
+            Finding::error("connector.option.value", "schema", message)
+                .with_hint("set file.format to csv or jsonl, or leave schema out"),
+        );
     }
     for name in ["csv.delimiter", "csv.quote"] {
         let alone = options.with("csv.delimiter", ",").with("csv.quote", "\"");

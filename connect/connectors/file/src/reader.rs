@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use connect_sdk::{
-    Context, Error, Object, Options, Poisoned, Positions, RawRecord, Records, SourceBatch,
-};
+use connect_sdk::{Context, Error, Options, Poisoned, Positions, RawRecord, Records, SourceBatch};
 use format::{CsvRecord, CsvRecords};
-use runtime::{Disk, File, FileId, Open};
-use serde_json::json;
+use runtime::{File, FileId, Open};
 
+use crate::locate::{find, lines_before, read_up_to};
 use crate::options::{FileFormat, csv_options, file_format};
+use crate::position::{Stored, partition};
 use crate::splitter::Splitter;
 
 /// Bytes fetched by one read.
@@ -41,14 +40,6 @@ pub(crate) struct Reader {
     open: Option<Opened>,
 }
 
-/// Where reading stopped: in which file, and how far in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stored {
-    id: FileId,
-    position: u64,
-    line: u64,
-}
-
 struct Opened {
     file: Arc<dyn File>,
     id: FileId,
@@ -58,6 +49,10 @@ struct Opened {
     line: u64,
     /// The bytes from there on, as far as they were fetched.
     buffer: Vec<u8>,
+    /// More bytes than this are no record.
+    longest: usize,
+    /// What comes up to the next line end is the rest of something too long for a record.
+    inside: bool,
     /// The path names another file by now; this one is read to its end and left.
     replaced: bool,
 }
@@ -75,7 +70,9 @@ enum Fetched {
 impl Reader {
     pub(crate) fn new(path: &str, options: Options, from: &Positions) -> Self {
         let bounded = options.text("mode") == Some("bounded");
-        let stored = from.get(&partition(path)).and_then(Stored::read);
+        let stored = from
+            .get(&partition(path))
+            .and_then(|offset| Stored::read(offset).ok());
         Self {
             path: PathBuf::from(path),
             shown: path.to_owned(),
@@ -93,15 +90,11 @@ impl Reader {
             return Ok(Look::Nothing);
         }
         let limit = self.options.integer("batch.rows").unwrap_or(2_000) as usize;
-        let longest = self.options.bytes("record.max").unwrap_or(4 << 20) as usize;
         loop {
             let (bounded, shown) = (self.bounded, self.shown.clone());
             let opened = self.open.as_mut().expect("opened above");
             if let Some(batch) = opened.take(&shown, false, limit) {
                 return Ok(Look::Batch(batch));
-            }
-            if opened.buffer.len() >= longest {
-                return Ok(Look::Batch(opened.take_broken(&shown, longest)));
             }
             match opened.fetch(&self.path, context).await? {
                 Fetched::Bytes(bytes) => opened.buffer.extend_from_slice(&bytes),
@@ -177,18 +170,19 @@ impl Reader {
         let mut opened = Opened {
             file,
             id,
-            splitter: Splitter::Lines,
+            splitter: Splitter::JsonLines,
             position: 0,
             line: 0,
             buffer: Vec::new(),
+            longest: self.options.bytes("record.max").unwrap_or(4 << 20) as usize,
+            inside: false,
             replaced: false,
         };
         if !opened.prepare(&self.shown, &self.options, context).await? {
             return Ok(false);
         }
         if let Some(stored) = stored {
-            opened.position = stored.position;
-            opened.line = stored.line;
+            opened.go_to(stored, &self.shown, context).await?;
         }
         self.stored = None;
         self.open = Some(opened);
@@ -206,9 +200,16 @@ impl Opened {
         context: &Context,
     ) -> Result<bool, Error> {
         let schema = options.columns("schema");
-        if file_format(options, shown)? == FileFormat::JsonLines {
-            self.splitter = Splitter::json_lines(schema)?;
-            return Ok(true);
+        match file_format(options, shown)? {
+            FileFormat::Csv => {}
+            FileFormat::JsonLines => {
+                self.splitter = Splitter::json_lines(schema)?;
+                return Ok(true);
+            }
+            FileFormat::Lines => {
+                self.splitter = Splitter::Lines;
+                return Ok(true);
+            }
         }
         let csv = csv_options(options)?;
         if !options.boolean("csv.header") {
@@ -230,7 +231,7 @@ impl Opened {
         let Some(took) = CsvRecords::new(&csv).next(&start, whole, &mut record) else {
             if bounded {
                 // An empty file has no rows either.
-                self.splitter = Splitter::Lines;
+                self.splitter = Splitter::JsonLines;
                 return Ok(true);
             }
             return Ok(false);
@@ -244,6 +245,28 @@ impl Opened {
         self.position = took as u64;
         self.line = memchr::memchr_iter(b'\n', &start[..took]).count() as u64;
         Ok(true)
+    }
+
+    /// Goes on at a stored position; a header is never read as a record.
+    async fn go_to(&mut self, stored: Stored, shown: &str, context: &Context) -> Result<(), Error> {
+        if stored.position <= self.position {
+            return Ok(());
+        }
+        let line = match stored.line {
+            Some(line) => line,
+            None => {
+                let file = self.file.clone();
+                let counting = move || lines_before(file.as_ref(), stored.position);
+                let counted = context.tasks.blocking("connector-file lines", counting);
+                let counted = counted.await;
+                counted
+                    .map_err(|error| Error::transient(error.to_string()))?
+                    .map_err(|error| disk_error(shown, "read", &error))?
+            }
+        };
+        (self.position, self.line) = (stored.position, line);
+        self.inside = stored.inside;
+        Ok(())
     }
 
     async fn fetch(&self, path: &Path, context: &Context) -> Result<Fetched, Error> {
@@ -279,35 +302,44 @@ impl Opened {
         if self.buffer.is_empty() {
             return None;
         }
+        if self.inside {
+            return self.take_broken(shown, last);
+        }
         let first = self.line + 1;
         let split = self.splitter.split(&self.buffer, last, limit, |lines| {
             format!("{shown} line {}", first + lines)
         });
         if split.taken == 0 {
-            return None;
+            let is_broken = self.buffer.len() >= self.longest;
+            return is_broken.then(|| self.take_broken(shown, last)).flatten();
         }
         self.advance(split.taken, split.lines);
         Some(self.batch(shown, split.records, split.poisoned))
     }
 
-    /// Takes what is too long for a record as a broken one, up to the next line end if there
-    /// is one, so that reading finds its feet again.
-    fn take_broken(&mut self, shown: &str, longest: usize) -> SourceBatch {
-        let end = memchr::memchr(b'\n', &self.buffer)
-            .map_or(longest, |at| at + 1)
-            .min(longest);
+    /// Takes what is too long for a record as a broken one, in parts up to the next line end:
+    /// none of them is read as a record. `None` if more has to be fetched first.
+    fn take_broken(&mut self, shown: &str, last: bool) -> Option<SourceBatch> {
+        let longest = self.longest;
+        let line_end = memchr::memchr(b'\n', &self.buffer).map(|at| at + 1);
+        let end = match line_end {
+            Some(end) if end <= longest => end,
+            _ if last || self.buffer.len() >= longest => self.buffer.len().min(longest),
+            _ => return None,
+        };
+        let why = match self.inside {
+            false => format!("no record ends within {longest} bytes"),
+            true => format!("it is the rest of what has no end within {longest} bytes"),
+        };
         let poisoned = Poisoned {
             original: Bytes::copy_from_slice(&self.buffer[..end]),
             place: format!("{shown} line {}", self.line + 1),
-            why: format!("no record ends within {longest} bytes"),
+            why,
         };
-        let lines = u64::from(self.buffer[..end].ends_with(b"\n"));
-        self.advance(end, lines);
-        self.batch(
-            shown,
-            Records::Bytes(Vec::<RawRecord>::new()),
-            vec![poisoned],
-        )
+        self.inside = !poisoned.original.ends_with(b"\n");
+        self.advance(end, u64::from(!self.inside));
+        let none = Records::Bytes(Vec::<RawRecord>::new());
+        Some(self.batch(shown, none, vec![poisoned]))
     }
 
     fn advance(&mut self, taken: usize, lines: u64) {
@@ -319,9 +351,10 @@ impl Opened {
     fn batch(&self, shown: &str, records: Records, poisoned: Vec<Poisoned>) -> SourceBatch {
         let mut positions = Positions::new();
         let stored = Stored {
-            id: self.id,
+            id: Some(self.id),
             position: self.position,
-            line: self.line,
+            line: Some(self.line),
+            inside: self.inside,
         };
         positions.set(partition(shown), stored.write());
         SourceBatch {
@@ -331,92 +364,6 @@ impl Opened {
             boundary: false,
         }
     }
-}
-
-impl Stored {
-    /// The device is left out: its number may change when the machine starts again.
-    fn is_in(self, id: FileId) -> bool {
-        self.id.inode == id.inode
-    }
-
-    fn read(offset: &Object) -> Option<Self> {
-        let number = |name: &str| offset.get(name)?.as_u64();
-        Some(Self {
-            id: FileId {
-                device: number("device")?,
-                inode: number("inode")?,
-            },
-            position: number("position")?,
-            line: number("line").unwrap_or_default(),
-        })
-    }
-
-    fn write(self) -> Object {
-        object(json!({
-            "device": self.id.device,
-            "inode": self.id.inode,
-            "position": self.position,
-            "line": self.line,
-        }))
-    }
-}
-
-/// The partition of a path, under the name Kafka's own file source gives it.
-pub(crate) fn partition(path: &str) -> Object {
-    object(json!({ "filename": path }))
-}
-
-fn object(value: serde_json::Value) -> Object {
-    match value {
-        serde_json::Value::Object(object) => object,
-        _ => Object::new(),
-    }
-}
-
-type Found = (Arc<dyn File>, FileId, u64);
-
-/// The file that was read last if the path or a neighbour of it still is that file, else the
-/// one the path names.
-fn find(disk: &dyn Disk, path: &Path, stored: Option<Stored>) -> io::Result<Found> {
-    let named = open(disk, path);
-    let Some(stored) = stored else { return named };
-    if named.as_ref().is_ok_and(|(_, id, _)| stored.is_in(*id)) {
-        return named;
-    }
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    for entry in disk.list(directory).unwrap_or_default() {
-        if entry.is_dir {
-            continue;
-        }
-        match open(disk, &directory.join(&entry.name)) {
-            Ok(found) if stored.is_in(found.1) => return Ok(found),
-            _ => {}
-        }
-    }
-    named
-}
-
-fn open(disk: &dyn Disk, path: &Path) -> io::Result<Found> {
-    let file = disk.open(path, Open::Read)?;
-    let (id, len) = (file.id()?, file.len()?);
-    Ok((file, id, len))
-}
-
-pub(crate) fn read_up_to(file: &dyn File, limit: usize) -> io::Result<Vec<u8>> {
-    let len = usize::try_from(file.len()?).unwrap_or(limit).min(limit);
-    let mut bytes = vec![0; len];
-    let mut filled = 0;
-    while filled < len {
-        match file.pread(&mut bytes[filled..], filled as u64)? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    bytes.truncate(filled);
-    Ok(bytes)
 }
 
 pub(crate) fn disk_error(path: &str, doing: &str, error: &io::Error) -> Error {

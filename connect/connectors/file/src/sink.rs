@@ -8,14 +8,28 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use connect_sdk::{
-    Connector, Context, Description, Error, Finding, Guarantee, Kind, Options, Positions,
-    RawRecord, Records, Refused, Sink, SinkBatch, Takes, TaskOptions,
+    Alias, Connector, Context, Description, Error, Finding, Guarantee, Kind, Object, Options,
+    Positions, RawRecord, Records, Refused, Sink, SinkBatch, Takes, TaskOptions,
 };
 use format::{Encoder, Format, Options as FormatOptions};
 use runtime::{Disk, DiskLock, File, Open};
 
 use crate::options::{check, csv_options, sink_options};
 use crate::part::{Part, ends};
+
+/// What Kafka's own file sink does, and a record may then stand in the file twice.
+const ONE_FILE: &str = "FileStreamSink appends to one file; here a directory gets a file per queue and flush, so that each record is in it exactly once";
+const INSTEAD: &str =
+    "write connector.class = \"file-sink\" and, as path, a directory; file.format is jsonl or csv";
+
+const ALIASES: &[Alias] = &[
+    Alias::refused(
+        "org.apache.kafka.connect.file.FileStreamSinkConnector",
+        ONE_FILE,
+        INSTEAD,
+    ),
+    Alias::refused("FileStreamSink", ONE_FILE, INSTEAD),
+];
 
 /// Writes JSON-lines and CSV files into a directory, one per queue and flush. A file appears
 /// under its name when it is whole and durable, and the names hold the positions: after any
@@ -29,10 +43,7 @@ impl Connector for FileSink {
         Description {
             name: "file-sink",
             family: "file",
-            aliases: &[
-                "org.apache.kafka.connect.file.FileStreamSinkConnector",
-                "FileStreamSink",
-            ],
+            aliases: ALIASES,
             kind: Kind::Sink,
             version: env!("CARGO_PKG_VERSION"),
             summary: "Writes JSON-lines and CSV files into a directory, each record exactly once.",
@@ -75,6 +86,18 @@ impl Connector for FileSink {
                 error.to_string(),
             )],
         }
+    }
+
+    fn check_position(
+        &self,
+        options: &Options,
+        _: &Object,
+        _: Option<&Object>,
+    ) -> Result<(), String> {
+        let path = options.text("path").unwrap_or_default();
+        Err(format!(
+            "the names of the files in {path} say how far it is: remove those whose records shall be written again"
+        ))
     }
 
     async fn sink(&self, task: TaskOptions, context: Context) -> Result<Box<dyn Sink>, Error> {

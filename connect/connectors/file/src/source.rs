@@ -6,15 +6,27 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connect_sdk::{
-    Connector, Context, Description, Error, Finding, Guarantee, Kind, Options, Positions, Source,
-    SourceBatch, TaskCount, TaskOptions, join_list,
+    Alias, Connector, Context, Description, Error, Finding, Guarantee, Kind, Object, Options,
+    Positions, Source, SourceBatch, TaskCount, TaskOptions, join_list,
 };
 use runtime::Open;
 
 use crate::options::{check, source_options};
+use crate::position::{Stored, path_of};
 use crate::reader::{Look, Reader, disk_error};
 
-/// Reads CSV and JSON-lines files, once or as they grow. A position is an inode, a byte and a
+/// What Kafka's own file source does with a file.
+const LINES: &[(&str, &str)] = &[("file.format", "lines")];
+
+const ALIASES: &[Alias] = &[
+    Alias::with(
+        "org.apache.kafka.connect.file.FileStreamSourceConnector",
+        LINES,
+    ),
+    Alias::with("FileStreamSource", LINES),
+];
+
+/// Reads CSV, JSON-lines and text files, once or as they grow. A position is an inode, a byte and a
 /// line: a file renamed while it is read, as log rotation does, is read to its end before the
 /// new one is begun.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,13 +38,10 @@ impl Connector for FileSource {
         Description {
             name: "file-source",
             family: "file",
-            aliases: &[
-                "org.apache.kafka.connect.file.FileStreamSourceConnector",
-                "FileStreamSource",
-            ],
+            aliases: ALIASES,
             kind: Kind::Source,
             version: env!("CARGO_PKG_VERSION"),
-            summary: "Reads CSV and JSON-lines files, to their end or as they grow.",
+            summary: "Reads CSV, JSON-lines and text files, to their end or as they grow.",
             guarantee: Guarantee::ExactlyOnce,
             options: source_options(),
         }
@@ -74,6 +83,24 @@ impl Connector for FileSource {
             findings.push(finding);
         }
         findings
+    }
+
+    fn check_position(
+        &self,
+        options: &Options,
+        partition: &Object,
+        offset: Option<&Object>,
+    ) -> Result<(), String> {
+        let Some(path) = path_of(partition) else {
+            return Err("a partition must hold filename, the path of a file".to_owned());
+        };
+        let Some(offset) = offset else { return Ok(()) };
+        let paths = options.list("path");
+        if !paths.iter().any(|known| known == path) {
+            let known = join_list(paths.iter().map(String::as_str));
+            return Err(format!("{path} is none of the files it reads: {known}"));
+        }
+        Stored::read(offset).map(drop)
     }
 
     async fn divide(

@@ -14,7 +14,9 @@ pub(crate) enum Splitter {
     Csv(Box<CsvRows>),
     /// Lines into columns.
     Columns(Box<Decoder>),
-    /// Lines that pass as they are.
+    /// JSON lines that pass as they are.
+    JsonLines,
+    /// Lines that pass as they are, whatever they say.
     Lines,
 }
 
@@ -77,7 +79,7 @@ impl Splitter {
     /// For a file of JSON lines.
     pub(crate) fn json_lines(schema: Option<SchemaRef>) -> Result<Self, Error> {
         let Some(schema) = schema else {
-            return Ok(Self::Lines);
+            return Ok(Self::JsonLines);
         };
         let decoder = Decoder::new(Format::Json, schema, FormatOptions::default())
             .map_err(|error| Error::config(error.to_string(), "change schema"))?;
@@ -118,7 +120,7 @@ impl Splitter {
                     poisoned,
                 }
             }
-            Self::Lines => {
+            Self::JsonLines => {
                 let (taken, ranges) = lines(bytes, last, limit);
                 // One copy for all of them; the records share it.
                 let all = Bytes::copy_from_slice(&bytes[..taken]);
@@ -141,6 +143,7 @@ impl Splitter {
                     poisoned,
                 }
             }
+            Self::Lines => texts(bytes, last, limit),
         }
     }
 }
@@ -228,6 +231,29 @@ fn arrange(names: &[String], schema: &SchemaRef) -> Result<(SchemaRef, Option<Ve
         .collect();
     let all = wanted.iter().copied().eq(0..names.len());
     Ok((std::sync::Arc::new(in_file), (!all).then_some(wanted)))
+}
+
+/// The first `limit` lines, empty ones too, as they stand.
+fn texts(bytes: &[u8], last: bool, limit: usize) -> Split {
+    let (mut taken, mut ranges) = (0, Vec::new());
+    while ranges.len() < limit && taken < bytes.len() {
+        let (end, next) = match memchr::memchr(b'\n', &bytes[taken..]) {
+            Some(at) => (taken + at, taken + at + 1),
+            None if last => (bytes.len(), bytes.len()),
+            None => break,
+        };
+        let carriage = usize::from(bytes[taken..end].ends_with(b"\r"));
+        ranges.push(taken..end - carriage);
+        taken = next;
+    }
+    let all = Bytes::copy_from_slice(&bytes[..taken]);
+    let record = |range| RawRecord::new(all.slice(range));
+    Split {
+        taken,
+        lines: count_lines(&bytes[..taken]),
+        records: Records::Bytes(ranges.into_iter().map(record).collect()),
+        poisoned: Vec::new(),
+    }
 }
 
 /// The first `limit` non-blank lines, without their ends, and how many bytes they took.

@@ -14,6 +14,7 @@ use connect_sdk::{
 };
 use connector_file::{FileSink, FileSource};
 use runtime::{Clock, Net, RealDisk, Rng, Tasks};
+use serde_json::json;
 
 fn context() -> Context {
     Context {
@@ -200,6 +201,54 @@ async fn json_lines_pass_as_they_are_or_become_columns() {
 }
 
 #[tokio::test]
+async fn lines_pass_as_they_stand_even_empty_ones() {
+    let place = Place::new();
+    let path = place.write("f.csv", "one\n{no\n\n two \r\n\r\nlast");
+    let options = options(&path, &[("mode", "bounded"), ("file.format", "lines")]);
+    let found = source_resumes_anywhere(async |from| open(&options, from).await).await;
+    assert_eq!(found, ["one", "{no", "", " two ", "", "last"]);
+    source_survives_cancelled_polls(async |from| open(&options, from).await).await;
+}
+
+fn position(path: &Path, offset: serde_json::Value) -> Positions {
+    let entry = json!([{ "partition": { "filename": path }, "offset": offset }]);
+    serde_json::from_value(entry).expect("these are positions")
+}
+
+#[tokio::test]
+async fn a_position_without_a_file_is_in_whatever_file_has_the_name() {
+    let place = Place::new();
+    let path = place.write("f.csv", "n\n1\n2\nx\n4\n");
+    let options = options(&path, &[("mode", "bounded"), ("schema", "n INT")]);
+    let rest = async |offset| {
+        let mut source = open(&options, position(&path, offset)).await;
+        poll(&mut source).await
+    };
+    let batch = rest(json!({ "position": 4 })).await;
+    assert_eq!(rows_of(&batch.records), [r#"{"n":2}"#, r#"{"n":4}"#]);
+    let broken = &batch.poisoned[0].place;
+    assert!(broken.ends_with("f.csv line 4"), "{broken}");
+    let batch = rest(json!({ "position": 0 })).await;
+    assert_eq!(batch.records.len(), 3, "the header is no row");
+}
+
+#[tokio::test]
+async fn the_positions_a_source_writes_may_be_set_by_hand() {
+    let place = Place::new();
+    let path = place.write("f.csv", FLIGHTS);
+    let options = options(&path, &[("mode", "bounded")]);
+    let batch = poll(&mut open(&options, Positions::new()).await).await;
+    for (partition, offset) in batch.positions.iter() {
+        let check = |offset| FileSource.check_position(&options, partition, offset);
+        assert_eq!(check(Some(offset)), Ok(()));
+        assert_eq!(check(None), Ok(()));
+        let mut wrong = offset.clone();
+        wrong.insert("position".into(), json!("far"));
+        assert!(check(Some(&wrong)).is_err());
+    }
+}
+
+#[tokio::test]
 async fn a_restart_at_any_position_brings_exactly_the_rest() {
     let place = Place::new();
     let mut text = String::from("n,text\n");
@@ -304,6 +353,48 @@ async fn a_record_without_end_is_set_aside_and_reading_goes_on() {
 }
 
 #[tokio::test]
+async fn no_part_of_a_line_that_is_too_long_is_read_as_a_record() {
+    let place = Place::new();
+    const MAX: usize = 1 << 20;
+    let long = "x".repeat(2 * MAX + 22);
+    let path = place.path("f.txt");
+    for (format, more) in [("lines", "two"), ("jsonl", "[2]")] {
+        let text = format!("{more}\n{long}\n{more}\n{long}");
+        std::fs::write(&path, text).expect("the file is written");
+        let options = options(
+            &path,
+            &[
+                ("mode", "bounded"),
+                ("record.max", "1MiB"),
+                ("file.format", format),
+            ],
+        );
+        let (rows, poisoned) = all(&options).await;
+        assert_eq!(rows, [more, more]);
+        let parts = poisoned.iter().map(|bad| {
+            let (why, part) = bad.split_once(" <- ").expect("a reason and the bytes");
+            (why.split(": ").next().unwrap_or_default(), part.len())
+        });
+        let line = |number| format!("f.txt line {number}");
+        let (second, last) = (line(2), line(4));
+        assert_eq!(
+            parts.collect::<Vec<_>>(),
+            [
+                (&*second, MAX),
+                (&*second, MAX),
+                (&*second, 23),
+                (&*last, MAX),
+                (&*last, MAX),
+                (&*last, 22)
+            ]
+        );
+        // Gone on with in the middle of the long line, it is still none.
+        let found = source_resumes_anywhere(async |from| open(&options, from).await).await;
+        assert_eq!(found, [more, more]);
+    }
+}
+
+#[tokio::test]
 async fn several_files_are_divided_among_tasks_and_all_are_read() {
     let place = Place::new();
     let paths: Vec<String> = (0..3)
@@ -370,10 +461,18 @@ fn options_that_do_not_fit_are_found_before_anything_runs() {
     assert_eq!(
         findings,
         [
-            "file.format: the name of a.txt does not tell its format (set file.format to csv or jsonl)",
+            "file.format: the name of a.txt does not tell its format (set file.format to csv, jsonl or lines)",
             "csv.delimiter: option csv.delimiter is \"::\" (it must be one ASCII character, or \\t)",
         ]
     );
+}
+
+#[test]
+fn lines_have_no_columns() {
+    let text = [("file.format", "lines"), ("schema", "n INT")];
+    let findings = FileSource.check(&options(Path::new("f.txt"), &text));
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].path, "schema");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use connect_sdk::{
-    Connector, Context, Description, Error, ErrorKind, Finding, Guarantee, Kind, Options,
+    Connector, Context, Description, Error, ErrorKind, Finding, Guarantee, Kind, Object, Options,
     Positions, Records, Refused, Sink, SinkBatch, Takes, TaskOptions,
 };
 use tokio_postgres::Statement;
@@ -110,6 +110,18 @@ impl Connector for PostgresSink {
             Err(error) if error.kind() == ErrorKind::Auth => vec![finding("url", &error)],
             Err(error) => vec![finding("table", &error)],
         }
+    }
+
+    fn check_position(
+        &self,
+        options: &Options,
+        _: &Object,
+        _: Option<&Object>,
+    ) -> Result<(), String> {
+        let table = options.text("offsets.table").unwrap_or_default();
+        Err(format!(
+            "the table {table} in the database says how far it is, together with the rows: change next_offset there"
+        ))
     }
 
     async fn sink(&self, task: TaskOptions, context: Context) -> Result<Box<dyn Sink>, Error> {

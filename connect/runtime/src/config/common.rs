@@ -94,6 +94,12 @@ pub(crate) fn common_options(kind: Option<Kind>) -> Vec<OptionSpec> {
             "The longest wait between two attempts after a failure.",
         )
         .default("60000"),
+        OptionSpec::new(
+            "errors.retry.timeout",
+            OptionKind::Limit,
+            "How long to go on while a target, a source or the broker is away, before the task counts as failed; -1 has no end.",
+        )
+        .default("-1"),
         OptionSpec::new("errors.log.enable", OptionKind::Boolean, "Whether each record that cannot be handled is logged.")
             .default("false"),
         OptionSpec::new("errors.log.include.messages", OptionKind::Boolean, "Whether the log shows the record itself.")

@@ -75,7 +75,7 @@ impl Reading<'_> {
         if let DeValue::Table(table) = value.get_ref() {
             return self.table(path, table);
         }
-        let key = super::alias(canonical_key(path)).to_owned();
+        let key = super::names::alias(canonical_key(path)).to_owned();
         let (line, column) = place(self.text, span.start);
         let Some(text) = scalar(value.get_ref()) else {
             let finding = Finding::error(

@@ -13,7 +13,7 @@ use super::reply::{empty, failure, json_reply, read};
 use crate::config::Flat;
 use crate::{ConnectorStatus, Error, Info, Target, TaskStatus, Worker};
 
-type Reply = Result<Response, Error>;
+pub(super) type Reply = Result<Response, Error>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,11 +77,8 @@ pub(super) async fn create(State(worker): State<Worker>, headers: HeaderMap, bod
         }
     };
     worker.put(name, config, true, Some(target)).await?;
-    let mut reply = json_reply(StatusCode::CREATED, &info_body(&worker.info(name)?));
-    if let Ok(location) = format!("/connectors/{name}").parse() {
-        reply.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(reply)
+    let reply = json_reply(StatusCode::CREATED, &info_body(&worker.info(name)?));
+    Ok(located(reply, name))
 }
 
 pub(super) async fn info(State(worker): State<Worker>, Path(name): Path<String>) -> Reply {
@@ -116,11 +113,8 @@ pub(super) async fn put_config(
     } else {
         StatusCode::OK
     };
-    let mut reply = json_reply(status, &info_body(&worker.info(&name)?));
-    if is_new && let Ok(location) = format!("/connectors/{name}").parse() {
-        reply.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(reply)
+    let reply = json_reply(status, &info_body(&worker.info(&name)?));
+    Ok(if is_new { located(reply, &name) } else { reply })
 }
 
 pub(super) async fn patch_config(
@@ -239,18 +233,14 @@ pub(super) async fn stop(State(worker): State<Worker>, Path(name): Path<String>)
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-pub(super) async fn offsets(State(worker): State<Worker>, Path(name): Path<String>) -> Reply {
-    let offsets = worker.offsets(&name).await?;
-    Ok(json_reply(StatusCode::OK, &json!({ "offsets": offsets })))
-}
-
-pub(super) async fn topics(State(worker): State<Worker>, Path(name): Path<String>) -> Reply {
-    let topics = worker.topics(&name)?;
-    let entry = (name, json!({ "topics": topics }));
-    Ok(json_reply(
-        StatusCode::OK,
-        &Value::Object([entry].into_iter().collect()),
-    ))
+/// The same answer, saying where the new connector is.
+fn located(mut reply: Response, name: &str) -> Response {
+    // Of the characters a name may have, these two stand for something else in a path.
+    let name = name.replace('%', "%25").replace('|', "%7C");
+    if let Ok(location) = format!("/connectors/{name}").parse() {
+        reply.headers_mut().insert(header::LOCATION, location);
+    }
+    reply
 }
 
 fn info_body(info: &Info) -> Value {
@@ -271,8 +261,8 @@ fn status_body(worker: &Worker, name: &str, status: &ConnectorStatus) -> Value {
         .map(|(number, task)| task_body(worker, number, task));
     let mut connector =
         json!({ "state": status.state.name(), "worker_id": worker.settings().worker_id });
-    if let Some(trace) = &status.trace {
-        connector["trace"] = trace.as_str().into();
+    if let Some(trace) = status.trace.as_deref().or(status.waits_for()) {
+        connector["trace"] = trace.into();
     }
     json!({
         "name": name,
@@ -314,7 +304,7 @@ fn task_number(name: &str, task: &str) -> Result<usize, Error> {
     task.parse().map_err(|_| unknown())
 }
 
-fn bad(message: impl Into<String>) -> Error {
+pub(super) fn bad(message: impl Into<String>) -> Error {
     Error::Bad {
         message: message.into(),
     }

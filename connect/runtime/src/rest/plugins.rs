@@ -6,14 +6,14 @@ use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use connect_sdk::{Finding, Kind, OptionKind, OptionSpec};
+use connect_sdk::{Finding, OptionKind, OptionSpec};
 use format::Format;
 use serde_json::{Value, json};
 
 use super::connectors::{texts, values};
 use super::reply::{failure, json_reply, read};
 use crate::catalogue::Plugin;
-use crate::config::{Flat, canonical, common_options, shown};
+use crate::config::{Flat, common_options, kind_of, named, preset, shown};
 use crate::{Checked, Error, Worker};
 
 pub(super) async fn list(State(worker): State<Worker>, RawQuery(query): RawQuery) -> Response {
@@ -66,7 +66,7 @@ pub(super) async fn validate(
         Ok(config) => config,
         Err(response) => return Ok(*response),
     };
-    let (given, twice) = canonical(&texts(config)?);
+    let (mut given, twice) = named(worker.catalogue(), &texts(config)?);
     let Some(included) = given.get("connector.class") else {
         let message = format!(
             "Connector config {:?} contains no connector type",
@@ -75,23 +75,14 @@ pub(super) async fn validate(
         return Ok(failure(StatusCode::BAD_REQUEST, &message));
     };
     // A family is one connector only together with the type beside it.
-    let kind = match given.get("type").map(String::as_str) {
-        Some("source") => Some(Kind::Source),
-        Some("sink") => Some(Kind::Sink),
-        _ => None,
-    };
+    let kind = kind_of(&given).unwrap_or_default();
     let found = worker.catalogue().find(&class, kind);
     let Ok(plugin) = found.or_else(|_| worker.catalogue().find(included, kind)) else {
         return Ok(unknown(&class));
     };
     let description = &plugin.description;
     let names_it = |name: &str| {
-        name == description.name
-            || name == description.family
-            || description
-                .aliases
-                .iter()
-                .any(|alias| *alias == name || alias.rsplit('.').next() == Some(name))
+        name == description.name || name == description.family || description.alias(name).is_some()
     };
     if !names_it(included) {
         let message =
@@ -100,7 +91,10 @@ pub(super) async fn validate(
     }
     let name = description.name;
     let mut chosen = given.clone();
-    chosen.insert("connector.class".into(), name.to_owned());
+    if included == description.family {
+        chosen.insert("connector.class".into(), name.to_owned());
+    }
+    preset(description, &mut given);
     let mut checked = worker.validate(&chosen).await;
     checked.add(twice);
     Ok(json_reply(

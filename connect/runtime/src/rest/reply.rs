@@ -35,8 +35,10 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = match &self {
             Self::NotFound { .. } | Self::NoTask { .. } => StatusCode::NOT_FOUND,
-            Self::Exists { .. } => StatusCode::CONFLICT,
-            Self::Invalid { .. } | Self::Bad { .. } => StatusCode::BAD_REQUEST,
+            Self::Exists { .. } | Self::Changed { .. } => StatusCode::CONFLICT,
+            Self::Invalid { .. } | Self::Bad { .. } | Self::NotStopped { .. } => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Broker(BrokerError::Unavailable { .. }) | Self::Closed => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

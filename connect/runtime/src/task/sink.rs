@@ -4,6 +4,7 @@
 //! stops the pulling. Dead letters are durable before the position behind them is.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::Duration;
 
 use connect_sdk::{Error, Positions, Sink};
@@ -25,15 +26,19 @@ const PULL_MESSAGES: usize = 1_024;
 const PULL_WAIT: Duration = Duration::from_secs(10);
 /// How often to look for a topic that is not there yet.
 const TOPIC_WAIT: Duration = Duration::from_millis(500);
+/// How often to look for queues that a topic has got since.
+const QUEUES_WAIT: Duration = Duration::from_secs(3);
 
 type Pull = BoxFuture<'static, (QueueId, u64, Result<Pulled, BrokerError>)>;
 
 pub(super) async fn run(env: &TaskEnv, begun: Orders) -> Result<Finish, TaskError> {
     let letter_queues = env.dead_letter_queues().await?;
     let mut committer = Committer::open(env).await?;
-    let Some(queues) = assigned(env, begun).await? else {
+    let Some(all) = every_queue(env, begun).await? else {
         return Ok(Finish::Ordered);
     };
+    let all_queues = all.len();
+    let queues = all.into_iter().skip(env.number).step_by(env.count.max(1));
     let opening = env
         .config
         .connector
@@ -66,12 +71,12 @@ pub(super) async fn run(env: &TaskEnv, begun: Orders) -> Result<Finish, TaskErro
         letter_queues,
         pending: Pending::default(),
     };
-    delivery.run(begun, pulls).await
+    delivery.run(begun, pulls, all_queues).await
 }
 
-/// This task's queues: every so-manieth of all topics' queues. Waits for topics that are not
-/// there yet. `None` if the run shall end.
-async fn assigned(env: &TaskEnv, begun: Orders) -> Result<Option<Vec<QueueId>>, TaskError> {
+/// All topics' queues; every so-manieth is a task's. Waits for topics that are not there yet.
+/// `None` if the run shall end.
+async fn every_queue(env: &TaskEnv, begun: Orders) -> Result<Option<Vec<QueueId>>, TaskError> {
     let mut all = Vec::new();
     for topic in &env.config.topics {
         let count = loop {
@@ -86,12 +91,28 @@ async fn assigned(env: &TaskEnv, begun: Orders) -> Result<Option<Vec<QueueId>>, 
         };
         all.extend((0..count).map(|number| QueueId::new(topic.clone(), number)));
     }
-    Ok(Some(
-        all.into_iter()
-            .skip(env.number)
-            .step_by(env.count.max(1))
-            .collect(),
-    ))
+    Ok(Some(all))
+}
+
+/// Resolves when the topics no longer have so many queues.
+async fn other_queues(env: &TaskEnv, known: usize) {
+    loop {
+        env.clock.sleep(QUEUES_WAIT).await;
+        let mut now = 0;
+        for topic in &env.config.topics {
+            // A topic that is away for a moment, or a broker, is no reason to begin anew.
+            match env.broker.queues(topic).await {
+                Ok(Some(count)) => now += count as usize,
+                _ => {
+                    now = known;
+                    break;
+                }
+            }
+        }
+        if now != known {
+            return;
+        }
+    }
 }
 
 /// Where to go on in a queue: the target's own position, else the group's, else as configured.
@@ -169,8 +190,10 @@ impl Delivery<'_> {
         mut self,
         begun: Orders,
         mut pulls: FuturesUnordered<Pull>,
+        all_queues: usize,
     ) -> Result<Finish, TaskError> {
         let env = self.env;
+        let mut other_queues = pin!(other_queues(env, all_queues));
         let common = &env.config.common;
         let interval = common
             .duration("flush.interval")
@@ -194,6 +217,10 @@ impl Delivery<'_> {
                     }
                 }
                 () = until(env, due) => self.flush().await?,
+                () = &mut other_queues => {
+                    self.flush().await?;
+                    return Ok(Finish::Outdated);
+                }
                 Some((queue, from, pulled)) = pulls.next() => {
                     let pulled = pulled.map_err(broker_error)?;
                     let next = pulled.next.0;
@@ -226,6 +253,7 @@ impl Delivery<'_> {
             let refused = self.sink.write(decoded.batch).await?;
             self.pending.rows += given.saturating_sub(refused.len());
             moved.written = Some(next);
+            self.env.uses(&queue.topic).await;
             let messages = &decoded.messages;
             bad.extend(refused.into_iter().filter_map(|refused| {
                 Some(failed(

@@ -54,6 +54,9 @@ pub(super) async fn run(env: &TaskEnv, begun: Orders) -> Result<Finish, TaskErro
         let outputs = outputs(env, &mut messages, batch, letter_queues)?;
         let next = commit(env, &mut committer, source.as_mut(), outputs, &positions).await?;
         env.count(records);
+        if records > 0 {
+            env.uses(topic).await;
+        }
         source.acknowledge(&positions).await?;
         match next {
             None => {}

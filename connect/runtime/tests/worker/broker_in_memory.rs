@@ -116,6 +116,14 @@ impl MemoryBroker {
         self.tell();
     }
 
+    /// Gives a topic more queues.
+    pub fn grow(&self, topic: &str, queues: usize) {
+        let topic = Topic::parse(topic).expect("the test's topic is a name");
+        let mut state = self.state.lock();
+        let held = state.topics.get_mut(&topic).expect("the topic is there");
+        held.resize(queues, Vec::new());
+    }
+
     fn tell(&self) {
         self.changed.send_modify(|count| *count += 1);
     }

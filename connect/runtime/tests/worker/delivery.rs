@@ -484,6 +484,36 @@ async fn a_changed_configuration_restarts_only_the_tasks_it_changes() {
     process.stop().await;
 }
 
+#[tokio::test]
+async fn queues_that_a_topic_gets_later_are_read_too() {
+    let (broker, disk) = (MemoryBroker::new(), sim_disk(1));
+    broker.fill("numbers", 1, (0..5).map(|n| n.to_string()));
+    let process = Process::start(&broker, disk.mount()).await;
+    process
+        .put(
+            "out",
+            &[
+                ("connector.class", "file-sink"),
+                ("topics", "numbers"),
+                ("path", "/out"),
+                ("tasks.max", "2"),
+                ("flush.interval", "5ms"),
+            ],
+        )
+        .await;
+    until("the first queue is read", || {
+        lines(disk.mount().as_ref(), "/out").len() == 5
+    })
+    .await;
+    broker.grow("numbers", 3);
+    broker.fill("numbers", 3, (5..20).map(|n| n.to_string()));
+    until("the new queues are read", || {
+        lines(disk.mount().as_ref(), "/out").len() == 20
+    })
+    .await;
+    process.stop().await;
+}
+
 /// Fails as told, then works.
 struct Moody {
     openings: Arc<AtomicUsize>,
@@ -571,6 +601,51 @@ async fn a_target_that_comes_back_is_found_again_and_what_it_refuses_is_a_dead_l
             .get("__connect.errors.exception.message"),
         Some("it ends in 3")
     );
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn a_target_that_is_away_is_waited_for_within_the_bound_somebody_set() {
+    let (broker, disk) = (MemoryBroker::new(), sim_disk(1));
+    broker.fill("numbers", 1, (0..10).map(|n| n.to_string()));
+    let (openings, connector) = moody(vec![Error::transient("not now"); 300]);
+    let process = Process::start_with(&broker, disk.mount(), vec![connector]).await;
+    process.put("out", MOODY).await;
+    until("it was tried often", || {
+        openings.load(Ordering::SeqCst) > 50
+    })
+    .await;
+    let (_, status) = process.request("GET", "/connectors/out/status", "").await;
+    assert_eq!(
+        (&status["connector"]["state"], &status["connector"]["trace"]),
+        (&json!("RUNNING"), &json!("not now"))
+    );
+    assert_eq!(
+        (&status["tasks"][0]["state"], &status["tasks"][0]["trace"]),
+        (&json!("RESTARTING"), &json!("not now"))
+    );
+    let mut bounded = MOODY.to_vec();
+    bounded.push(("errors.retry.timeout", "20ms"));
+    process.put("out", &bounded).await;
+    process
+        .worker
+        .wait_for("out", |status| {
+            status
+                .tasks
+                .first()
+                .is_some_and(|task| task.state == State::Failed)
+        })
+        .await;
+    // It goes on by itself all the same, and nothing is said of what is over.
+    process
+        .worker
+        .wait_for("out", |status| {
+            status.tasks.first().is_some_and(|task| task.records == 9)
+        })
+        .await;
+    let (_, status) = process.request("GET", "/connectors/out/status", "").await;
+    assert_eq!(status["connector"].get("trace"), None);
+    assert_eq!(status["tasks"][0]["state"], "RUNNING");
     process.stop().await;
 }
 

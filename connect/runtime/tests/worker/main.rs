@@ -5,6 +5,8 @@ mod broker_in_memory;
 mod crash;
 mod delivery;
 mod files;
+mod other_words;
 mod process;
 mod real_broker;
+mod repositions;
 mod rest;

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect_runtime::{Catalogue, Flat, Parts, Settings, Target, Worker, router, serve};
+use connect_runtime::{Catalogue, Flat, Loggers, Parts, Settings, Target, Worker, router, serve};
 use connect_sdk::Connector;
 use connector_blackhole::BlackholeSink;
 use connector_datagen::DatagenSource;
@@ -60,9 +60,15 @@ impl Process {
             .expect("the worker starts");
         let api = SocketAddr::from((Ipv4Addr::LOCALHOST, 8083));
         let listener = net.listen(api).await.expect("the port is free");
+        let loggers = Loggers::new("warn,store=error", clock.clone(), |_| Ok(()));
         drop(tasks.spawn(
             "rest",
-            serve(listener, router(worker.clone()), clock, tasks.shutdown()),
+            serve(
+                listener,
+                router(worker.clone(), loggers),
+                clock,
+                tasks.shutdown(),
+            ),
         ));
         Self {
             worker,

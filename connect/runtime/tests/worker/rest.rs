@@ -401,6 +401,9 @@ async fn a_validation_tells_the_errors_by_option() {
     config["name"] = "in".into();
     let path = "/connector-plugins/FileStreamSourceConnector/config/validate";
     config["connector.class"] = "org.apache.kafka.connect.file.FileStreamSourceConnector".into();
+    let (_, answer) = process.request("PUT", path, &config.to_string()).await;
+    assert_eq!(found(&answer), ["schema"], "Kafka's class reads lines");
+    config["file.format"] = "csv".into();
     let (status, answer) = process.request("PUT", path, &config.to_string()).await;
     assert_eq!(
         (status, &answer["error_count"], &answer["name"]),
