@@ -83,6 +83,9 @@ pub enum Command {
     /// WASM functions:  millstream function check haversine.wasm
     #[command(subcommand)]
     Function(Function),
+    /// A store's directory, while no broker has it open:  millstream store check DIR
+    #[command(subcommand)]
+    Store(Store),
     /// Settings:  millstream config default
     #[command(subcommand)]
     Config(Config),
@@ -265,6 +268,52 @@ pub enum Connector {
 pub enum Function {
     /// What a module offers, or why it is refused.
     Check { file: PathBuf },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Store {
+    /// Read all of a store and say what is wrong with it; nothing is changed.
+    Check {
+        /// The store's directory, or the data folder it lies in.
+        directory: PathBuf,
+    },
+    /// Mend what a start refuses. What is taken out goes to `lost+found`, nothing is destroyed.
+    Repair {
+        /// The store's directory, or the data folder it lies in.
+        directory: PathBuf,
+        /// Only print what would be done.
+        #[arg(long, conflicts_with = "yes")]
+        dry_run: bool,
+        /// Do what the plan says.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Print the records of a store, one a line.
+    Dump(Dump),
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Dump {
+    /// The store's directory, or the data folder it lies in.
+    pub directory: PathBuf,
+    /// Only records of this topic.
+    #[arg(long)]
+    pub topic: Option<String>,
+    /// Only records of this queue of the topic; `--from` and `--to` are offsets in it then.
+    #[arg(long, requires = "topic")]
+    pub queue: Option<u32>,
+    /// First offset: in the log, or in the queue if one is named.
+    #[arg(long, default_value_t = 0)]
+    pub from: u64,
+    /// Offset behind the last one.
+    #[arg(long, default_value_t = u64::MAX, hide_default_value = true)]
+    pub to: u64,
+    /// End after so many records.
+    #[arg(long)]
+    pub limit: Option<u64>,
+    /// Bodies too.
+    #[arg(long)]
+    pub body: bool,
 }
 
 #[derive(Debug, Subcommand)]

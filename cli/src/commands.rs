@@ -8,6 +8,7 @@ pub mod function;
 pub mod group;
 pub mod job;
 pub mod produce;
+pub mod store;
 pub mod topic;
 pub mod up;
 
@@ -31,6 +32,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         Command::Up(up) => up::run(&up),
         Command::Demo(demo) => demo::run(&demo),
         Command::Config(config) => config::run(&config),
+        Command::Store(command) => store::run(&global, &command),
         Command::Run(run) => job::run(&global, &run),
         Command::Job(command) => job::job(&global, &command),
         Command::Connector(command) => connector::run(&global, &command),

@@ -23,6 +23,16 @@ impl Progress {
                 "{msg:17} {spinner} {human_pos} rows, {per_sec}",
             ),
         };
+        Progress::drawn(bar, template, what)
+    }
+
+    /// Work of `total` bytes.
+    pub fn of_bytes(what: &'static str, total: u64) -> Progress {
+        let template = "{msg:17} {bar:30} {bytes} of {total_bytes}, {bytes_per_sec}";
+        Progress::drawn(ProgressBar::new(total), template, what)
+    }
+
+    fn drawn(bar: ProgressBar, template: &str, what: &'static str) -> Progress {
         let style = ProgressStyle::with_template(template).expect("our own template is valid");
         Progress {
             bar: bar.with_style(style).with_message(what),

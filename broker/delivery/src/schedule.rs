@@ -119,9 +119,10 @@ impl Schedule {
                 }
             };
             tokio::select! {
+                biased;
+                () = shutdown.requested() => return,
                 () = self.clock.sleep(rest) => {}
                 () = level.arrived.notified() => {}
-                () = shutdown.requested() => return,
             }
         }
     }
@@ -136,15 +137,12 @@ impl Schedule {
         if next >= bounds.max {
             return Ok(IDLE);
         }
-        let now = self.clock.wall();
+        let now = self.store.time();
         let mut after = next;
         let mut deliveries = Vec::new();
         let mut rest = Duration::ZERO;
         for entry in self.store.entries(&queue, next, TOGETHER).await? {
-            // A clock that jumped back must not hold a message longer than its level says.
-            let due = entry
-                .tags_code
-                .min(now + level.level.delay().as_millis() as i64);
+            let due = entry.tags_code;
             if due > now {
                 rest = Duration::from_millis((due - now).unsigned_abs());
                 break;

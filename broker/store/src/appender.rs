@@ -23,7 +23,7 @@ use bytes::Bytes;
 use model::record::{GroupSeal, Unplaced};
 use model::{Checksum, Message, Timestamp, Topic, system_topics};
 use parking_lot::Mutex;
-use runtime::Clock;
+use runtime::SteadyWall;
 use tokio::sync::oneshot;
 
 use batch::CopyBuffer;
@@ -36,6 +36,7 @@ use crate::flusher::Flusher;
 use crate::guard::Guard;
 use crate::health::Health;
 use crate::hot_ring::HotRing;
+use crate::losses::LOST;
 use crate::publisher::Publisher;
 use crate::queue_index::QueueIndex;
 use crate::segment::Segment;
@@ -55,7 +56,7 @@ pub(crate) struct Appender {
 
 struct Shared {
     settings: Arc<Settings>,
-    clock: Clock,
+    time: Arc<SteadyWall>,
     segments: Arc<Segments>,
     ring: Arc<HotRing>,
     index: Arc<QueueIndex>,
@@ -95,7 +96,7 @@ pub(crate) struct Leadership {
 /// What the appender works with.
 pub(crate) struct Collaborators {
     pub settings: Arc<Settings>,
-    pub clock: Clock,
+    pub time: Arc<SteadyWall>,
     pub segments: Arc<Segments>,
     pub ring: Arc<HotRing>,
     pub index: Arc<QueueIndex>,
@@ -117,7 +118,7 @@ impl Appender {
         let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let shared = Shared {
             settings: with.settings,
-            clock: with.clock,
+            time: with.time,
             segments: with.segments,
             ring: with.ring,
             index: with.index,
@@ -199,7 +200,7 @@ impl Appender {
             0,
             Bytes::copy_from_slice(topic.as_str().as_bytes()),
         );
-        message.born = Timestamp(self.shared.clock.wall());
+        message.born = Timestamp(self.shared.time.now());
         let record = Unplaced::encode(&message, message.born_host, Checksum::Record)?;
         self.append_one(record, Some(topic)).await.map(drop)
     }
@@ -333,7 +334,7 @@ impl Drop for LeaderWatch<'_> {
 /// Only the store itself writes what recovery obeys.
 fn refuse_reserved(record: &Unplaced) -> Result<(), Error> {
     let topic = &record.queue().topic;
-    if topic.as_str() == TOMBSTONES || topic.as_str() == system_topics::GROUP {
+    if matches!(topic.as_str(), TOMBSTONES | LOST | system_topics::GROUP) {
         return Err(Error::Reserved {
             topic: topic.clone(),
         });

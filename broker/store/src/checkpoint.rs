@@ -112,7 +112,7 @@ impl Saved {
                 }
             };
             match Self::parse(&bytes) {
-                Some(saved) => return Ok((Some(saved), newest)),
+                Some((saved, _)) => return Ok((Some(saved), newest)),
                 None => tracing::warn!(?path, "a checkpoint is damaged"),
             }
         }
@@ -124,12 +124,12 @@ impl Saved {
         self.heads.is_empty() && self.position.replay_from == 0
     }
 
-    /// Everything up to the last frame that closes a checkpoint.
-    fn parse(bytes: &[u8]) -> Option<Self> {
+    /// Everything up to the last frame that closes a checkpoint, and how many bytes that is.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
         let mut saved = Saved::default();
         let mut rest = bytes;
         let mut parts: Vec<(QueueId, Option<State>)> = Vec::new();
-        let mut closed = false;
+        let mut closed = None;
         while let Some((frame, behind)) = split_frame(rest) {
             rest = behind;
             let mut fields = Fields { rest: frame };
@@ -148,10 +148,10 @@ impl Saved {
                     }
                 }
                 saved.position = position;
-                closed = true;
+                closed = Some(bytes.len() - rest.len());
             }
         }
-        closed.then_some(saved)
+        closed.map(|bytes| (saved, bytes))
     }
 }
 

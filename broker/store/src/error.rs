@@ -8,8 +8,12 @@ use model::{LogOffset, RecordError, Topic};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The directory holds something a start must not touch before a person has looked.
-    #[error("the store at {path} cannot be opened: {why}")]
+    #[error(
+        "the store at {path} cannot be opened: {why}; to mend it:  millstream store repair {path}"
+    )]
     Refused { path: PathBuf, why: String },
+    #[error("{path} is not the directory of a store: it has no commitlog")]
+    NoStore { path: PathBuf },
     /// Another process has the store open.
     #[error("the store at {path} is in use by another process")]
     InUse { path: PathBuf },

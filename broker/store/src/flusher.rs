@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use runtime::Tasks;
+use runtime::{Planted, Tasks};
 use tokio::sync::oneshot;
 
 use crate::Error;
@@ -89,12 +89,16 @@ impl Flusher {
         end: u64,
         done: impl FnOnce(Result<(), Error>) + Send + 'static,
     ) {
+        let done: Box<dyn FnOnce(Result<(), Error>) + Send> = if Planted::AckBeforeFlush.is_active()
+        {
+            done(Ok(()));
+            Box::new(drop)
+        } else {
+            Box::new(done)
+        };
         let start = {
             let mut state = self.state.lock();
-            state.waiters.push(Waiter {
-                end,
-                done: Box::new(done),
-            });
+            state.waiters.push(Waiter { end, done });
             !std::mem::replace(&mut state.running, true)
         };
         if start {
@@ -152,7 +156,7 @@ impl Flusher {
     /// Makes all that is written now durable. Waits for the disk.
     pub(crate) fn flush(&self) -> Result<(), Error> {
         let _flushing = self.flushing.lock();
-        if let Some(error) = self.health.read_only() {
+        if let Some(error) = self.health.unflushable() {
             return Err(error);
         }
         let mark = &self.publisher.mark;
@@ -163,9 +167,13 @@ impl Flusher {
                 .iter()
                 .filter(|segment| segment.start < appended && segment.end() > durable);
             for segment in dirty {
-                if let Err(source) = segment.file.fdatasync() {
+                let mut flushed = segment.file.fdatasync();
+                if flushed.is_err() && Planted::RetryFlush.is_active() {
+                    flushed = segment.file.fdatasync();
+                }
+                if let Err(source) = flushed {
                     self.health
-                        .break_with(format!("flushing {:?} failed: {source}", segment.path));
+                        .break_flushing(format!("flushing {:?} failed: {source}", segment.path));
                     return Err(Error::Disk {
                         doing: "flushing the log",
                         source,

@@ -8,10 +8,12 @@ use runtime::Space;
 
 use crate::Error;
 
-/// Set once and for all by a failed flush; set and cleared as the disk fills and empties.
+/// Set once and for all by a failed flush or write; set and cleared as the disk fills and empties.
 #[derive(Default)]
 pub(crate) struct Health {
     broken: OnceLock<String>,
+    /// What was written and not flushed may be lost, whatever a later flush says.
+    unflushable: AtomicBool,
     full: Mutex<Option<Space>>,
     closed: AtomicBool,
 }
@@ -22,6 +24,19 @@ impl Health {
         tracing::error!(why, "the store takes no more writes");
         // The first reason is the one that matters.
         let _ = self.broken.set(why);
+    }
+
+    /// As [`break_with`](Self::break_with), after a flush that failed: there is none after it.
+    pub(crate) fn break_flushing(&self, why: String) {
+        self.unflushable.store(true, Ordering::Release);
+        self.break_with(why);
+    }
+
+    /// Why nothing is flushed any more. A store that only takes no more writes still makes
+    /// durable what it took.
+    pub(crate) fn unflushable(&self) -> Option<Error> {
+        let unflushable = self.unflushable.load(Ordering::Acquire);
+        unflushable.then(|| self.read_only()).flatten()
     }
 
     pub(crate) fn set_full(&self, full: Option<Space>) {

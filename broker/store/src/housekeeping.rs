@@ -28,7 +28,13 @@ impl Shared {
                 tracing::warn!(%error, "the store could not {what}");
             }
         };
-        if self.health.is_closed() || self.health.read_only().is_some() {
+        if self.health.is_closed() || self.health.unflushable().is_some() {
+            return;
+        }
+        if self.health.read_only().is_some() {
+            if flush {
+                told("flush", self.flusher.flush());
+            }
             return;
         }
         if save {
@@ -56,8 +62,9 @@ async fn tick(shared: Arc<Shared>) {
     loop {
         let next = next_flush.min(next_save).min(next_clean);
         tokio::select! {
-            () = shared.clock.sleep_until(next) => {}
+            biased;
             () = shutdown.requested() => return,
+            () = shared.clock.sleep_until(next) => {}
         }
         let now = shared.clock.now();
         let due = (now >= next_flush, now >= next_save, now >= next_clean);

@@ -15,6 +15,8 @@ pub(crate) struct Layout {
     pub index_log: PathBuf,
     pub checkpoints: PathBuf,
     pub fence: PathBuf,
+    /// What a repair has taken out.
+    pub lost_found: PathBuf,
 }
 
 impl Layout {
@@ -29,6 +31,7 @@ impl Layout {
             index_log: own.join("queues"),
             checkpoints: own.join("heads"),
             fence: own.join("fence"),
+            lost_found: root.join("lost+found"),
         }
     }
 }

@@ -14,6 +14,8 @@ mod key_index;
 mod key_query;
 mod layout;
 mod log_reader;
+mod losses;
+mod offline;
 mod publisher;
 mod queue_index;
 mod read;
@@ -29,6 +31,7 @@ mod watermark;
 
 pub use appender::Appended;
 pub use error::Error;
+pub use offline::{Check, Dumped, Finding, Offline, Totals};
 pub use publisher::Arrivals;
 pub use queue_index::IndexEntry;
 pub use read::{Bounds, Read, ReadLimit, ReadStatus};

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::LogOffset;
-use model::record::{Frame, RecordView, check};
+use model::record::{Frame, RecordView, check, view};
 use runtime::Tasks;
 
 use crate::Error;
 use crate::guard::Guard;
 use crate::hot_ring::HotRing;
+use crate::losses::stands_for_lost;
 use crate::publisher::Publisher;
 use crate::segment::Segment;
 use crate::segments::Segments;
@@ -57,7 +58,11 @@ impl LogReader {
         let frame = self.bytes(at.0, FRAME).await?;
         match Frame::peek(&frame) {
             Ok(Frame::Record { size, .. }) if at.0 + u64::from(size) <= visible => {
-                self.sized(at, size).await
+                let record = self.sized(at, size).await?;
+                match view(&record) {
+                    Ok(lost) if stands_for_lost(&lost) => Err(self.nothing_at(at)),
+                    _ => Ok(record),
+                }
             }
             _ => Err(self.nothing_at(at)),
         }

@@ -18,11 +18,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use model::{QueueId, Topic};
 use parking_lot::{Mutex, RwLock};
 
-pub(crate) use block::{Fields, Link, Spine};
+pub(crate) use block::{Block, Fields, Link, Spine};
 pub use entry::IndexEntry;
 pub(crate) use entry::{Run, Unit};
 pub(crate) use head::{Arrival, Head, INLINE_ENTRIES, State};
-pub(crate) use index_log::IndexLog;
+pub(crate) use index_log::{FILE_BYTES, IndexLog};
 
 use crate::Error;
 
@@ -77,6 +77,14 @@ impl QueueIndex {
     pub(crate) fn put(&self, head: &Arc<Head>, arrival: &Arrival) {
         if head.put(arrival, &self.log) {
             self.changed.lock().push(head.clone());
+        }
+    }
+
+    /// Leaves the queue's places up to `to` empty, as the record at `log_offset` tells.
+    pub(crate) fn skip(&self, queue: &QueueId, to: u64, log_offset: u64, stored: i64) {
+        let head = self.get_or_insert(queue);
+        if head.skip(to, log_offset, stored) {
+            self.changed.lock().push(head);
         }
     }
 

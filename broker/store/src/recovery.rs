@@ -5,26 +5,34 @@
 //! and something valid follows, a person has to look first. Doing all this twice, or being
 //! killed on the way, changes nothing.
 
+mod end;
+mod facts;
 mod files;
 mod replay;
 mod scan;
+mod verdict;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::LogOffset;
+use model::{LogOffset, QueueId, Topic};
 use runtime::Disk;
 
 use crate::checkpoint::{Position, Saved, begin_anew};
-use crate::fence::Fence;
 use crate::guard::Guard;
 use crate::key_index::KeyIndex;
 use crate::layout::Layout;
+use crate::losses::{self, Told};
 use crate::queue_index::{IndexLog, QueueIndex};
 use crate::segment::Segment;
 use crate::{Error, RecordChecksum, Settings};
 
-use scan::LogEnd;
-pub(crate) use scan::scan;
+pub(crate) use end::zero;
+pub(crate) use facts::Facts;
+pub(crate) use files::{Fault, Laid, MOVED, Piece};
+pub(crate) use scan::{LogEnd, last_written, resume, scan};
+pub(crate) use verdict::{NOTHING, Stretch, durable_until, walk};
+use verdict::{Verdict, judge};
 
 /// What a start found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,85 +84,87 @@ pub(crate) fn recover(
     layout: &Layout,
     settings: &Settings,
 ) -> Result<Recovered, Error> {
-    let crashed = disk
-        .exists(&layout.abort)
-        .map_err(Error::disk("looking for a crash"))?;
-    let mut segments = files::open_segments(disk.as_ref(), layout)?;
-    let fence = Fence::load(disk.as_ref(), &layout.fence)?.unwrap_or(u64::MAX);
-    let (saved, mut generation) = Saved::load(disk.as_ref(), &layout.checkpoints)?;
-    let adopted = generation == 0;
+    let mut facts = Facts::gather(disk, layout)?;
+    let laid = facts.lay_out()?;
+    let mut segments = files::open_segments(disk.as_ref(), layout, &facts.survey, laid)?;
     let log_min = segments.first().map_or(0, |segment| segment.start);
     let log_space = segments.last().map_or(log_min, |segment| segment.end());
-    let saved = match saved {
-        Some(saved) if saved.position.durable > log_space => {
-            let why = format!(
-                "the log reached {} durably, but its files end at {log_space}; restore the rest",
-                saved.position.durable
-            );
-            return Err(files::refused(layout, why));
-        }
-        saved => saved.filter(|saved| {
-            saved.is_from_the_start() || (log_min..=log_space).contains(&saved.position.replay_from)
-        }),
+    let saved = facts.saved.take().filter(|saved| {
+        saved.is_from_the_start() || (log_min..=log_space).contains(&saved.position.replay_from)
+    });
+    let position = saved.as_ref().map(|saved| saved.position);
+    let (guard, known_durable) = (
+        position.map(|position| position.guard).unwrap_or_default(),
+        position.map(|position| position.durable),
+    );
+    let ends = saved.as_ref().map(ends_of).unwrap_or_default();
+    let saved = match position {
+        Some(known) if !index_reaches(disk, layout, known.index_end)? => None,
+        _ => saved,
     };
-    let known_durable = saved.as_ref().map(|saved| saved.position.durable);
-    let rebuilt = saved.as_ref().is_none_or(Saved::is_from_the_start);
-    let known_guard = saved.as_ref().map(|saved| saved.position.guard);
-    let guard = known_guard.unwrap_or_default();
+    let distrusted = position.is_some() && saved.is_none();
+    let mut rebuilt = saved.as_ref().is_none_or(Saved::is_from_the_start);
     let mut indexed = build(disk, layout, settings, &segments, guard, saved)?;
-    let at = indexed.end.at;
-    let durable = match known_durable {
-        Some(durable) => durable,
-        None if crashed => last_with_data(&segments)?,
-        None => log_space,
+    let mut at = indexed.end.at;
+    let behind = facts.goes_on_behind(at);
+    let durable = durable_until(&segments, known_durable, facts.crashed, behind)?;
+    refuse_damage(
+        &facts,
+        position.is_some(),
+        &segments,
+        guard,
+        &indexed.end,
+        durable,
+    )?;
+
+    let more_than_a_spare = segments.iter().filter(|segment| segment.start > at).count() > 1;
+    let doubtful = facts.crashed
+        || facts.generation == 0
+        || indexed.end.why.is_some()
+        || at < durable
+        || more_than_a_spare;
+    let cut = match doubtful {
+        true => end::cut_behind(&facts, known_durable, &mut segments, &indexed.end)?,
+        false => None,
     };
-    if at < durable {
-        refuse_if_followed(layout, &segments, guard, &indexed.end, durable)?;
-    }
-    let lost = known_durable.is_some_and(|durable| at < durable);
-    if lost {
-        // The heads may know records that are gone. No later start may believe them either.
+    // The heads may know records that are gone. No later start may believe them either.
+    let cut_short = known_durable.is_some_and(|known| at < known);
+    let told = !rebuilt && known_durable.is_some_and(|known| indexed.lost_before(known));
+    let raised = indexed.index.raise_minimum(log_min);
+    let broken = matches!(raised, Err(Error::Index { .. }));
+    let mut generation = facts.generation;
+    if distrusted || cut_short || told || broken {
+        if !rebuilt {
+            indexed = build(disk, layout, settings, &segments, guard, None)?;
+        }
+        let since = position.map_or(0, |position| position.replay_from);
+        let missing = Told {
+            losses: losses::behind(&ends, &indexed.index, &indexed.buried, since),
+            ..Told::default()
+        };
+        let stored = indexed.last_stored;
+        let end = losses::append(disk.as_ref(), layout, &mut segments, at, &missing, stored)?;
+        losses::note(&indexed.index, &missing.losses, at, stored);
+        at = end;
         generation += 1;
         let position = Position {
-            replay_from: 0,
             durable: at,
             guard,
             ..Position::default()
         };
         begin_anew(disk.as_ref(), &layout.checkpoints, generation, position)?;
-        indexed = build(disk, layout, settings, &segments, guard, None)?;
-    }
-    let behind = segments.iter().filter(|segment| segment.start > at).count();
-    let doubtful = crashed || adopted || indexed.end.why.is_some() || at < durable || behind > 1;
-    let cut = if doubtful {
-        cut_behind(
-            disk.as_ref(),
-            layout,
-            &mut segments,
-            &indexed.end,
-            fence,
-            known_durable,
-        )?
+        indexed.index.raise_minimum(log_min)?;
+        rebuilt = true;
     } else {
-        None
-    };
-    if crashed {
-        for segment in segments.iter().filter(|segment| segment.start < at) {
-            let doing = "making durable what was found";
-            if segment.end() > durable {
-                write_again(segment, durable.max(segment.start), at.min(segment.end()))?;
-            } else if known_durable.is_none() {
-                segment.file.fdatasync().map_err(Error::disk(doing))?;
-            }
-        }
-        disk.fsync_dir(&layout.log)
-            .map_err(Error::disk("making durable what was found"))?;
+        raised?;
+    }
+    if facts.crashed {
+        end::keep(&facts, known_durable, &segments, durable, at)?;
     }
     let spare = segments.pop_if(|last| last.start > at);
-    indexed.index.raise_minimum(log_min)?;
     let report = Recovery {
-        clean: !crashed && cut.is_none(),
-        rebuilt: rebuilt || lost,
+        clean: !facts.crashed && cut.is_none(),
+        rebuilt,
         replayed_from: LogOffset(indexed.from),
         replayed: indexed.replayed,
         end: LogOffset(at),
@@ -171,6 +181,14 @@ pub(crate) fn recover(
         guard: guard_from_now(settings, guard, at),
         report,
     })
+}
+
+/// Where every queue ended, as a checkpoint has it.
+pub(crate) fn ends_of(saved: &Saved) -> HashMap<QueueId, u64> {
+    let heads = saved.heads.iter();
+    heads
+        .map(|(queue, state)| (queue.clone(), state.end))
+        .collect()
 }
 
 /// Old records keep to what was asked of them; new ones to what the settings ask.
@@ -191,6 +209,22 @@ struct Indexed {
     end: LogEnd,
     last_stored: i64,
     replayed: u64,
+    /// Where the log first tells of losses.
+    lost_at: Option<u64>,
+    /// Topics that were deleted, and where the log says so.
+    buried: HashMap<Topic, u64>,
+}
+
+impl Indexed {
+    /// The log was cut below `durable`, and then told of what was lost.
+    fn lost_before(&self, durable: u64) -> bool {
+        self.lost_at.is_some_and(|at| at < durable)
+    }
+}
+
+/// A part of the index log that was there may be missing.
+fn index_reaches(disk: &Arc<dyn Disk>, layout: &Layout, end: u64) -> Result<bool, Error> {
+    IndexLog::reaches(disk.as_ref(), &layout.index_log, end)
 }
 
 /// Reads the log behind a checkpoint, all of it without one.
@@ -216,6 +250,7 @@ fn build(
         replay.record(record)
     })?;
     let (last_stored, replayed) = (replay.last_stored, replay.records);
+    let (lost_at, buried) = (replay.lost_at, replay.buried);
     Ok(Indexed {
         index,
         keys,
@@ -223,28 +258,24 @@ fn build(
         end,
         last_stored,
         replayed,
+        lost_at,
+        buried,
     })
 }
 
-/// Where the last segment begins that holds anything: without a checkpoint, what lies before
-/// it is taken for durable.
-fn last_with_data(segments: &[Arc<Segment>]) -> Result<u64, Error> {
-    for segment in segments.iter().rev() {
-        if scan::last_written(segment, segment.start, u64::MAX)?.is_some() {
-            return Ok(segment.start);
-        }
-    }
-    Ok(0)
-}
-
-fn refuse_if_followed(
-    layout: &Layout,
+/// A person has to look first where durable records lie behind a damaged one.
+fn refuse_damage(
+    facts: &Facts<'_>,
+    known: bool,
     segments: &[Arc<Segment>],
     guard: Guard,
     end: &LogEnd,
     durable: u64,
 ) -> Result<(), Error> {
-    let Some(valid) = scan::find_valid(segments, guard, end.at + 1, durable)? else {
+    if let Some(fault) = facts.strangers_behind(end.at, known).first() {
+        return Err(files::refused(facts.layout, fault.to_string()));
+    }
+    let Verdict::Damage { resumes } = judge(segments, guard, end.at, durable)? else {
         return Ok(());
     };
     let file = segments.iter().find(|segment| segment.end() > end.at);
@@ -252,97 +283,9 @@ fn refuse_if_followed(
         .map(|segment| segment.path.display().to_string())
         .unwrap_or_default();
     let why = format!(
-        "the record at {} in {file} is damaged ({}), but the log goes on at {valid}; restore the \
-         file from a copy",
+        "the record at {} in {file} is damaged ({}), but the log goes on at {resumes}",
         end.at,
-        end.why.as_deref().unwrap_or("nothing is written there"),
+        end.why.as_deref().unwrap_or(NOTHING),
     );
-    Err(files::refused(layout, why))
-}
-
-/// Makes durable what was found. Its bytes may have been in the kernel only, and if a flush had
-/// failed, the kernel may take them for clean: so they are written once more.
-fn write_again(segment: &Segment, from: u64, until: u64) -> Result<(), Error> {
-    let doing = "making durable what was found";
-    let mut at = from;
-    let mut bytes = Vec::new();
-    while at < until {
-        bytes.resize((until - at).min(1 << 20) as usize, 0);
-        segment
-            .file
-            .read_exact_at(&mut bytes, at - segment.start)
-            .map_err(Error::disk(doing))?;
-        segment
-            .file
-            .write_all_at(&bytes, at - segment.start)
-            .map_err(Error::disk(doing))?;
-        at += bytes.len() as u64;
-    }
-    segment.file.fdatasync().map_err(Error::disk(doing))
-}
-
-/// Makes everything behind the end as if it had never been written. Nothing was behind the
-/// fence.
-fn cut_behind(
-    disk: &dyn Disk,
-    layout: &Layout,
-    segments: &mut Vec<Arc<Segment>>,
-    end: &LogEnd,
-    fence: u64,
-    known_durable: Option<u64>,
-) -> Result<Option<Cut>, Error> {
-    let mut written_to = None;
-    let in_use = segments.partition_point(|segment| segment.end() <= end.at);
-    // From the back, so that being killed on the way leaves the same end to be found.
-    while segments.len() > in_use + 1 {
-        let last = segments.len() - 1;
-        let written = scan::last_written(&segments[last], segments[last].start, fence)?;
-        if written.is_none() && last == in_use + 1 {
-            break;
-        }
-        written_to = written_to.max(written);
-        disk.unlink(&segments[last].path)
-            .map_err(Error::disk("cutting the log"))?;
-        // One by one, so that no crash leaves a gap behind.
-        disk.fsync_dir(&layout.log)
-            .map_err(Error::disk("cutting the log"))?;
-        segments.pop();
-    }
-    if let Some(active) = segments.get(in_use) {
-        let written = scan::last_written(active, end.at, fence)?;
-        written_to = written_to.max(written);
-        if let Some(written) = written {
-            zero(active, end.at, written)?;
-        }
-    }
-    let was_durable = known_durable.is_some_and(|durable| durable > end.at);
-    let bytes = written_to.map_or(0, |written| written - end.at);
-    let why = end
-        .why
-        .clone()
-        .unwrap_or_else(|| "nothing is written there".into());
-    let lost = bytes > 0 || was_durable;
-    Ok(lost.then_some(Cut {
-        at: LogOffset(end.at),
-        bytes,
-        why,
-        was_durable,
-    }))
-}
-
-fn zero(segment: &Segment, from: u64, until: u64) -> Result<(), Error> {
-    let zeros = vec![0; ((until - from) as usize).min(1 << 20)];
-    let mut at = from;
-    while at < until {
-        let bytes = zeros.len().min((until - at) as usize);
-        segment
-            .file
-            .write_all_at(&zeros[..bytes], at - segment.start)
-            .map_err(Error::disk("cutting the log"))?;
-        at += bytes as u64;
-    }
-    segment
-        .file
-        .fdatasync()
-        .map_err(Error::disk("cutting the log"))
+    Err(files::refused(facts.layout, why))
 }

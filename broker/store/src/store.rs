@@ -7,7 +7,7 @@ use bytes::Bytes;
 use model::record::{RecordView, Unplaced, view};
 use model::{Checksum, IndexKey, LogOffset, QueueId, QueueOffset, Timestamp, Topic};
 use parking_lot::Mutex;
-use runtime::{Clock, Disk, DiskLock, Tasks};
+use runtime::{Clock, Disk, DiskLock, SteadyWall, Tasks};
 
 use crate::appender::{Appender, Collaborators};
 use crate::checkpoint::Checkpoints;
@@ -45,6 +45,8 @@ pub struct MessageStore {
 pub(crate) struct Shared {
     pub disk: Arc<dyn Disk>,
     pub clock: Clock,
+    /// What records are stamped with.
+    pub time: Arc<SteadyWall>,
     pub tasks: Tasks,
     pub settings: Arc<Settings>,
     pub layout: Layout,
@@ -79,15 +81,7 @@ impl MessageStore {
         let layout = Layout::new(&root);
         disk.create_dir_all(&root)
             .map_err(Error::disk("making the store's directory"))?;
-        let lock = disk
-            .lock(&layout.lock)
-            .map_err(|source| match source.kind() {
-                std::io::ErrorKind::WouldBlock => Error::InUse { path: root.clone() },
-                _ => Error::Disk {
-                    doing: "locking the store",
-                    source,
-                },
-            })?;
+        let lock = lock(disk.as_ref(), &layout)?;
         let recovered = recover(&disk, &layout, &settings)?;
         disk.replace(&layout.abort, b"open")
             .map_err(Error::disk("marking the store as open"))?;
@@ -164,9 +158,10 @@ impl MessageStore {
             tasks.clone(),
             health.clone(),
         )?;
+        let time = Arc::new(SteadyWall::new(clock.clone(), last_stored));
         let with = Collaborators {
             settings: settings.clone(),
-            clock: clock.clone(),
+            time: time.clone(),
             segments: segments.clone(),
             ring: ring.clone(),
             index: index.clone(),
@@ -180,6 +175,7 @@ impl MessageStore {
         let shared = Arc::new(Shared {
             disk,
             clock,
+            time,
             tasks,
             settings,
             layout,
@@ -249,6 +245,12 @@ impl MessageStore {
         self.shared
             .read(queue, from, limit, wanted_entry, wanted_record)
             .await
+    }
+
+    /// The time by which records are stamped, in milliseconds since 1970: it never goes back,
+    /// whatever is done to the machine's clock.
+    pub fn time(&self) -> i64 {
+        self.shared.time.now()
     }
 
     /// First and one past the last visible offset; `None` if there is no such queue.
@@ -469,6 +471,20 @@ impl MessageStore {
             .await
             .map_err(|_| Error::Closed)?
     }
+}
+
+/// Keeps every other process out, until the lock is dropped.
+pub(crate) fn lock(disk: &dyn Disk, layout: &Layout) -> Result<DiskLock, Error> {
+    let lock = disk.lock(&layout.lock);
+    lock.map_err(|source| match source.kind() {
+        std::io::ErrorKind::WouldBlock => Error::InUse {
+            path: layout.root.clone(),
+        },
+        _ => Error::Disk {
+            doing: "locking the store",
+            source,
+        },
+    })
 }
 
 impl Shared {

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use runtime::Planted;
+
 use crate::Flush;
 
 /// One bound for all readers: nobody sees a record that ends behind it.
@@ -61,6 +63,7 @@ impl Watermark {
     pub(crate) fn bound(&self) -> u64 {
         let bound = match self.flush {
             Flush::Async => self.appended(),
+            Flush::Sync if Planted::IndexAheadOfFlush.is_active() => self.appended(),
             Flush::Sync => self.appended().min(self.durable()),
         };
         bound.min(self.confirmed.load(Ordering::Acquire))

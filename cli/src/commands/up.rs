@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow};
 
 use crate::arguments::Up;
-use crate::commands::config;
+use crate::commands::{config, store};
 use crate::failure::{Exit, Failure, counted};
 use crate::house::{House, Machine, Roles};
 use crate::settings::{self, Layers, Settings};
@@ -128,6 +128,9 @@ pub fn serve(
 }
 
 fn cannot_start(why: &anyhow::Error) -> anyhow::Error {
+    if let Some(why) = why.downcast_ref() {
+        return store::explained(why).into();
+    }
     Failure::new(Exit::Conflict, "up.failed", "the house cannot start")
         .why(format!("{why:#}"))
         .fix("if another one runs on the same ports or data, stop it, or choose others with --set and --data")

@@ -235,7 +235,7 @@ impl Shared {
     /// Records that are written together have one store time, never before an earlier one.
     fn store_time(&self, tail: &mut Tail, batch: &Batch) -> i64 {
         if batch.is_empty() {
-            tail.last_stored = tail.last_stored.max(self.clock.wall());
+            tail.last_stored = tail.last_stored.max(self.time.now());
         }
         tail.last_stored
     }

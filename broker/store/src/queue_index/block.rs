@@ -9,6 +9,10 @@
 //! so that any offset of a long queue is found in a few dozen hops and nothing but the last
 //! block has to be remembered per queue.
 
+use std::io;
+
+use runtime::File;
+
 use super::entry::{Run, Unit};
 
 pub(crate) const BLOCK_ENTRIES: usize = 128;
@@ -163,6 +167,20 @@ impl Block {
             links,
             run: Run { base, units },
         })
+    }
+
+    /// The block at `at` in a file, if there is one. May wait for the disk.
+    pub(crate) fn read_from(file: &dyn File, at: u64) -> io::Result<Option<Block>> {
+        let mut bytes = vec![0; BLOCK_LIMIT];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            let read = file.pread(&mut bytes[filled..], at + filled as u64)?;
+            if read == 0 {
+                break;
+            }
+            filled += read;
+        }
+        Ok(Self::decode(&bytes[..filled]))
     }
 
     /// The block one hop back from here on the way to the newest block that satisfies

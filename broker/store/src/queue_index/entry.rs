@@ -7,7 +7,8 @@ use model::{LogOffset, QueueOffset};
 pub struct IndexEntry {
     /// Offset of the record in its queue, of its first message if it holds several.
     pub queue_offset: QueueOffset,
-    /// How many offsets of the queue the record takes: 1, or more for an inner batch.
+    /// How many offsets of the queue the record takes: 1, or more for an inner batch or where
+    /// several records are missing.
     pub count: u32,
     pub log_offset: LogOffset,
     /// Bytes of the record.
@@ -22,12 +23,16 @@ impl IndexEntry {
         self.queue_offset.plus(u64::from(self.count))
     }
 
-    /// Where the record ends in the log.
+    /// Where the record ends in the log. A missing one ends where the record begins that
+    /// tells of it.
     pub fn log_end(&self) -> LogOffset {
-        self.log_offset.plus(u64::from(self.size))
+        match self.is_hole() {
+            true => self.log_offset,
+            false => self.log_offset.plus(u64::from(self.size)),
+        }
     }
 
-    /// True for a place of the queue whose record the log does not hold.
+    /// True for places of the queue whose records the log does not hold.
     pub fn is_hole(&self) -> bool {
         self.size == HOLE_SIZE
     }
@@ -47,13 +52,14 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
-    /// Stands before the record at `log_offset`, so that log offsets never fall in a queue.
-    pub(crate) fn hole(log_offset: u64) -> Self {
+    /// Stands for `count` missing records before the one at `log_offset`, so that log offsets
+    /// never fall in a queue.
+    pub(crate) fn hole(log_offset: u64, count: u32) -> Self {
         Self {
             log_offset,
             tags_code: 0,
             size: HOLE_SIZE,
-            count: 1,
+            count,
         }
     }
 

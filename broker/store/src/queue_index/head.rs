@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use model::QueueId;
 use parking_lot::Mutex;
+use runtime::Planted;
 
 use super::block::{BLOCK_ENTRIES, Block, Link, Spine};
 use super::entry::{IndexEntry, Run, Unit};
@@ -11,8 +12,9 @@ use super::index_log::IndexLog;
 
 /// Entries that stay in the head at a checkpoint; more go to a block of their own.
 pub(crate) const INLINE_ENTRIES: usize = 16;
-/// Missing offsets that are bridged by holes before a queue begins anew behind them.
-const HOLES: u64 = 65_536;
+/// Missing offsets that a hole stands for; where more are missing a queue begins anew behind
+/// them.
+const HOLE: u64 = i32::MAX as u64;
 
 pub(crate) struct Head {
     pub id: QueueId,
@@ -50,9 +52,10 @@ pub(crate) struct Arrival {
 
 impl Head {
     pub(crate) fn new(id: QueueId, state: State) -> Self {
+        let again = u64::from(Planted::ReuseOffset.is_active() && !state.is_empty());
         Self {
             id,
-            next: AtomicU64::new(state.end),
+            next: AtomicU64::new(state.end - again),
             dead: AtomicBool::new(false),
             state: Mutex::new(state),
         }
@@ -96,6 +99,19 @@ impl Head {
         !std::mem::replace(&mut state.changed, true)
     }
 
+    /// Leaves all places below `to` empty that no entry has taken. Returns true if the head
+    /// joins those that changed.
+    pub(crate) fn skip(&self, to: u64, log_offset: u64, stored: i64) -> bool {
+        let mut state = self.state.lock();
+        if self.is_dead() || to <= state.end {
+            return false;
+        }
+        state.skip_to(to, log_offset, stored);
+        state.after = state.after.max(log_offset + 1);
+        self.next.fetch_max(state.end, Ordering::AcqRel);
+        !std::mem::replace(&mut state.changed, true)
+    }
+
     pub(crate) fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         look(&mut self.state.lock())
     }
@@ -119,18 +135,27 @@ impl State {
         if queue_offset < self.end {
             self.go_back_to(queue_offset);
         }
-        if self.after == 0 || queue_offset - self.end > HOLES {
-            self.begin_at(queue_offset);
-        }
-        for _ in self.end..queue_offset {
-            self.push(Unit::hole(unit.log_offset), stored);
-        }
+        self.skip_to(queue_offset, unit.log_offset, stored);
         if self.is_empty() {
             self.min_at = unit.log_offset;
         }
         self.push(unit, stored);
         self.after = unit.log_offset + 1;
         true
+    }
+
+    /// Puts a hole in front of `to`. A queue that never had a record begins there, and so does
+    /// one that would have too large a hole.
+    fn skip_to(&mut self, to: u64, log_offset: u64, stored: i64) {
+        let missing = to - self.end;
+        if self.after == 0 || missing > HOLE {
+            self.begin_at(to);
+        } else if missing > 0 {
+            if self.is_empty() {
+                self.min_at = log_offset;
+            }
+            self.push(Unit::hole(log_offset, missing as u32), stored);
+        }
     }
 
     fn push(&mut self, unit: Unit, stored: i64) {

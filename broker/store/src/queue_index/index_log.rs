@@ -17,7 +17,7 @@ use crate::Error;
 use crate::segment::{file_name, file_start};
 
 /// Bytes in one file of the index log.
-const FILE_BYTES: u64 = 64 << 20;
+pub(crate) const FILE_BYTES: u64 = 64 << 20;
 /// Bytes that wait in memory before they are written.
 const BUFFER_BYTES: usize = 256 << 10;
 /// Bytes that may wait in memory while the disk takes none.
@@ -107,6 +107,21 @@ impl IndexLog {
         })
     }
 
+    /// True if a file holds the byte in front of `end`, as it must once the log was that long.
+    pub(crate) fn reaches(disk: &dyn Disk, directory: &Path, end: u64) -> Result<bool, Error> {
+        let doing = "listing the index log";
+        if end == 0 {
+            return Ok(true);
+        }
+        if !disk.exists(directory).map_err(Error::disk(doing))? {
+            return Ok(false);
+        }
+        let start = (end - 1) - (end - 1) % FILE_BYTES;
+        let files = disk.list(directory).map_err(Error::disk(doing))?;
+        let last = files.iter().find(|file| file.name == file_name(start));
+        Ok(last.is_some_and(|file| start + file.len >= end))
+    }
+
     /// Adds a block; `log_end` is a bound on what its entries point at. Returns its position.
     pub(crate) fn append(&self, block: Block, log_end: u64) -> u64 {
         let position = {
@@ -192,20 +207,9 @@ impl IndexLog {
         }
         let block = match self.locate(position)? {
             Place::Buffered(block) => block,
-            Place::File(file) => {
-                let mut bytes = vec![0; BLOCK_LIMIT];
-                let mut filled = 0;
-                while filled < bytes.len() {
-                    let read = file
-                        .pread(&mut bytes[filled..], position % FILE_BYTES + filled as u64)
-                        .map_err(Error::disk("reading the queue index"))?;
-                    if read == 0 {
-                        break;
-                    }
-                    filled += read;
-                }
-                Block::decode(&bytes[..filled]).ok_or_else(|| missing(position))?
-            }
+            Place::File(file) => Block::read_from(file.as_ref(), position % FILE_BYTES)
+                .map_err(Error::disk("reading the queue index"))?
+                .ok_or_else(|| missing(position))?,
         };
         Ok(self.keep(position, block))
     }

@@ -1,95 +1,161 @@
 //! Which files the log consists of, and whether that can be right.
+//!
+//! [`Survey`] is what the directory holds, [`Survey::lay_out`] what log that makes and what
+//! speaks against it. A start refuses every [`Fault`]; a repair mends it.
+
+mod fault;
+mod layout_of_log;
 
 use std::sync::Arc;
 
-use runtime::{Disk, Open};
+use model::Checksum;
+use model::record::{Frame, check};
+use runtime::{Disk, File, Open};
 
 use crate::Error;
 use crate::layout::Layout;
 use crate::segment::{Segment, file_start};
 use crate::segments::UNREADY;
 
-/// Opens the log's files in order. Refuses what no crash of ours leaves behind: a file that is
-/// missing in the middle, empty in the middle, or not a segment at all.
-pub(crate) fn open_segments(disk: &dyn Disk, layout: &Layout) -> Result<Vec<Arc<Segment>>, Error> {
-    let doing = "opening the log";
-    disk.create_dir_all(&layout.log)
-        .map_err(Error::disk(doing))?;
-    let mut found = Vec::new();
-    let mut unlinked = false;
-    for entry in disk.list(&layout.log).map_err(Error::disk(doing))? {
-        if entry.name.ends_with(UNREADY) {
-            disk.unlink(&layout.log.join(&entry.name))
-                .map_err(Error::disk(doing))?;
-            unlinked = true;
-            continue;
-        }
-        match file_start(&entry.name) {
-            Some(start) if !entry.is_dir => found.push((start, entry)),
-            _ => {
-                let why = format!(
-                    "{:?} in the log's directory is not a segment; move it away",
-                    entry.name
-                );
-                return Err(refused(layout, why));
-            }
-        }
-    }
-    found.sort_by_key(|(start, _)| *start);
-    // RocketMQ leaves an empty file behind when it is killed while making one.
-    if let Some((_, last)) = found.pop_if(|(_, entry)| entry.len == 0) {
-        disk.unlink(&layout.log.join(&last.name))
-            .map_err(Error::disk(doing))?;
-        unlinked = true;
-    }
-    if unlinked {
-        disk.fsync_dir(&layout.log).map_err(Error::disk(doing))?;
-    }
-    let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(found.len());
-    for (start, entry) in found {
-        check_neighbour(layout, segments.last(), start, &entry.name)?;
-        if entry.len == 0 {
-            return Err(refused(
-                layout,
-                format!("segment {} is empty; restore it", entry.name),
-            ));
-        }
-        let path = layout.log.join(&entry.name);
-        let file = disk.open(&path, Open::Write).map_err(Error::disk(doing))?;
-        segments.push(Arc::new(Segment {
-            start,
-            len: entry.len,
-            file,
-            path,
-        }));
-    }
-    Ok(segments)
+pub(crate) use fault::Fault;
+pub(crate) use layout_of_log::{Laid, Piece};
+
+/// Where the log offset lies in a record, and the bytes up to behind it.
+const OFFSET_AT: usize = 28;
+const HEAD: usize = 36;
+/// Ends the name of a file that a repair is about to give another one.
+pub(crate) const MOVED: &str = ".moved";
+/// Bytes a segment must have: a filler of all of it.
+const LEAST: u64 = 8;
+/// No log is as long: a file that claims to lie behind this is none of its segments.
+const FARTHEST: u64 = 1 << 62;
+/// No record is longer.
+const LONGEST: u32 = 256 << 20;
+
+/// What the log's directory holds.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    /// Sorted by name.
+    pub found: Vec<Found>,
+    /// Files that were being made when the process ended.
+    pub unready: Vec<String>,
 }
 
-fn check_neighbour(
-    layout: &Layout,
-    before: Option<&Arc<Segment>>,
-    start: u64,
-    name: &str,
-) -> Result<(), Error> {
-    let Some(before) = before else { return Ok(()) };
-    if before.end() == start {
-        return Ok(());
+/// One entry of the directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub name: String,
+    pub len: u64,
+    /// Where it begins, by a segment's name.
+    pub start: Option<u64>,
+    pub first: First,
+}
+
+/// What a file begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum First {
+    /// Zeros: nothing was ever written.
+    Nothing,
+    /// A record or a filler that belongs where the name says.
+    Here,
+    /// A record, sound by its checksum, that belongs there.
+    At(u64),
+    /// Neither.
+    Unclear,
+}
+
+/// Looks at the log's directory and changes nothing.
+pub(crate) fn survey(disk: &dyn Disk, layout: &Layout) -> Result<Survey, Error> {
+    let mut survey = Survey::default();
+    if !disk.exists(&layout.log).map_err(Error::disk(DOING))? {
+        return Ok(survey);
     }
-    let why = if before.end() < start {
-        format!(
-            "between {:?} and {name} the log from {} to {start} is missing",
-            before.path,
-            before.end()
-        )
-    } else {
-        format!(
-            "{:?} reaches to {}, but {name} begins at {start}",
-            before.path,
-            before.end()
-        )
+    for entry in disk.list(&layout.log).map_err(Error::disk(DOING))? {
+        if entry.name.ends_with(UNREADY) {
+            survey.unready.push(entry.name);
+            continue;
+        }
+        let start = file_start(&entry.name).filter(|start| !entry.is_dir && *start < FARTHEST);
+        let first = match entry.is_dir || entry.len == 0 {
+            true => First::Unclear,
+            false => {
+                let path = layout.log.join(&entry.name);
+                let file = disk.open(&path, Open::Read).map_err(Error::disk(DOING))?;
+                first(file.as_ref(), entry.len, start).map_err(Error::disk(DOING))?
+            }
+        };
+        survey.found.push(Found {
+            name: entry.name,
+            len: entry.len,
+            start,
+            first,
+        });
+    }
+    Ok(survey)
+}
+
+const DOING: &str = "opening the log";
+
+fn first(file: &dyn File, len: u64, start: Option<u64>) -> std::io::Result<First> {
+    let mut head = vec![0; HEAD.min(len as usize)];
+    file.read_exact_at(&mut head, 0)?;
+    if head.iter().take(8).all(|byte| *byte == 0) {
+        return Ok(First::Nothing);
+    }
+    let size = match Frame::peek(&head) {
+        Ok(Frame::Record { size, .. }) if u64::from(size) <= len && size <= LONGEST => size,
+        Ok(Frame::Blank { size }) if u64::from(size) == len && start.is_some() => {
+            return Ok(First::Here);
+        }
+        _ => return Ok(First::Unclear),
     };
-    Err(refused(layout, why))
+    let stated = head
+        .get(OFFSET_AT..HEAD)
+        .and_then(|bytes| bytes.try_into().ok())
+        .map(u64::from_be_bytes);
+    if stated == start {
+        return Ok(First::Here);
+    }
+    // Only a sound record may say that the name is wrong.
+    let mut record = vec![0; size as usize];
+    file.read_exact_at(&mut record, 0)?;
+    Ok(match check(&record, Checksum::Body) {
+        Ok(record) if record.log_offset.0 < FARTHEST => First::At(record.log_offset.0),
+        _ => First::Unclear,
+    })
+}
+
+/// Opens the files of a log that nothing speaks against, and takes away what a kill left.
+pub(super) fn open_segments(
+    disk: &dyn Disk,
+    layout: &Layout,
+    survey: &Survey,
+    laid: Laid,
+) -> Result<Vec<Arc<Segment>>, Error> {
+    if let Some(fault) = laid.faults.first() {
+        return Err(refused(layout, fault.to_string()));
+    }
+    disk.create_dir_all(&layout.log)
+        .map_err(Error::disk(DOING))?;
+    let left: Vec<&String> = survey.unready.iter().chain(&laid.empty_last).collect();
+    for name in &left {
+        disk.unlink(&layout.log.join(name))
+            .map_err(Error::disk(DOING))?;
+    }
+    if !left.is_empty() {
+        disk.fsync_dir(&layout.log).map_err(Error::disk(DOING))?;
+    }
+    let open = |piece: Piece| {
+        let path = layout.log.join(piece.name.unwrap_or_default());
+        let file = disk.open(&path, Open::Write).map_err(Error::disk(DOING))?;
+        Ok(Arc::new(Segment {
+            start: piece.start,
+            len: piece.len,
+            file,
+            path,
+        }))
+    };
+    laid.pieces.into_iter().map(open).collect()
 }
 
 pub(crate) fn refused(layout: &Layout, why: String) -> Error {

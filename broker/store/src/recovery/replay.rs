@@ -9,6 +9,7 @@ use model::{QueueId, Topic};
 use crate::Settings;
 use crate::dispatch::{Dispatch, KeyHashes, TOMBSTONES, lite_offsets};
 use crate::key_index::KeyIndex;
+use crate::losses;
 use crate::queue_index::{Arrival, QueueIndex, Unit};
 
 /// Topics remembered so that their names are shared by their queues.
@@ -21,6 +22,10 @@ pub(crate) struct Replay<'a> {
     topics: HashMap<String, Topic>,
     pub records: u64,
     pub last_stored: i64,
+    /// Where the log first tells of losses.
+    pub lost_at: Option<u64>,
+    /// Topics that were deleted, and where the log says so.
+    pub buried: HashMap<Topic, u64>,
 }
 
 impl<'a> Replay<'a> {
@@ -37,6 +42,8 @@ impl<'a> Replay<'a> {
             topics: HashMap::new(),
             records: 0,
             last_stored,
+            lost_at: None,
+            buried: HashMap::new(),
         }
     }
 
@@ -86,11 +93,22 @@ impl<'a> Replay<'a> {
                 .and_then(|name| Topic::stored(name).ok());
             if let Some(topic) = buried {
                 self.index.delete(&topic);
+                self.buried.insert(topic, record.log_offset.0);
             }
+        }
+        let lost = losses::told_by(record).losses;
+        if !lost.is_empty() {
+            let at = record.log_offset.0;
+            self.lost_at.get_or_insert(at);
+            losses::note(self.index, &lost, at, stored);
         }
     }
 
     fn put(&self, queue: &QueueId, arrival: Arrival) {
+        // RocketMQ's offsets are signed: a negative one is none.
+        if i64::try_from(arrival.queue_offset).is_err() {
+            return;
+        }
         let head = self.index.get_or_insert(queue);
         self.index.put(&head, &arrival);
     }

@@ -1,0 +1,117 @@
+//! What a repair does, step by step.
+
+use std::fmt;
+
+use crate::guard::Guard;
+use crate::losses::Told;
+
+/// In the order of [`Step`]: whatever a kill leaves behind is found again by the next check,
+/// and no reader is ever shown what stands in place of a lost record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub steps: Vec<Step>,
+    pub guard: Guard,
+    /// Time of the newest record.
+    pub last_stored: i64,
+    /// Number of the newest checkpoint.
+    pub generation: u64,
+    pub hopeless: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Step {
+    /// A file of the log's directory goes to `lost+found`.
+    SetAside {
+        name: String,
+        why: &'static str,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
+    /// A file is made, or made longer; what is missing reads as zeros.
+    Extend {
+        name: String,
+        len: u64,
+    },
+    /// What a file has behind `len` goes to `lost+found`.
+    Shorten {
+        name: String,
+        start: u64,
+        len: u64,
+    },
+    /// What lies behind the log's end goes to `lost+found`.
+    Cut {
+        at: u64,
+        until: u64,
+    },
+    /// The log's end moves to where a record begins that tells of losses.
+    Tell {
+        told: Told,
+        end: u64,
+    },
+    /// Checkpoints and queue index are built anew at the next start.
+    Forget {
+        end: u64,
+    },
+    /// Queues and index of a RocketMQ, which still point at what is taken out, go to
+    /// `lost+found`.
+    SetAsideOld {
+        folder: &'static str,
+    },
+    /// What lies there goes to `lost+found`, and a filler takes its place.
+    Fill {
+        from: u64,
+        to: u64,
+        /// When the record in front of it was stored.
+        stored: i64,
+    },
+}
+
+impl Plan {
+    pub(super) fn add(&mut self, step: Step) {
+        if !self.steps.contains(&step) {
+            self.steps.push(step);
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SetAside { name, .. } => write!(f, "move commitlog/{name} to lost+found"),
+            Self::Rename { from, to } => write!(f, "rename commitlog/{from} to {to}"),
+            Self::Extend { name, len } => write!(f, "make commitlog/{name} {len} bytes long"),
+            Self::Shorten { name, len, .. } => write!(
+                f,
+                "move what commitlog/{name} has behind its first {len} bytes to lost+found"
+            ),
+            Self::Cut { at, until } => write!(
+                f,
+                "move the {} bytes of the log from {at} on to lost+found, and end the log there",
+                until - at
+            ),
+            Self::Tell { told, .. } => {
+                let lost = told.losses.iter().map(|loss| loss.to - loss.from);
+                write!(
+                    f,
+                    "append a record that names the {} offsets that are lost",
+                    lost.sum::<u64>()
+                )
+            }
+            Self::Forget { .. } => write!(
+                f,
+                "drop checkpoints and queue index: the next start builds them from the log"
+            ),
+            Self::SetAsideOld { folder } => write!(
+                f,
+                "move RocketMQ's {folder} to lost+found: it would build it anew from the log"
+            ),
+            Self::Fill { from, to, .. } => write!(
+                f,
+                "move the {} bytes of the log from {from} on to lost+found, and put a filler there",
+                to - from
+            ),
+        }
+    }
+}

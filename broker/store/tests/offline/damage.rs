@@ -1,0 +1,141 @@
+//! One row per kind of damage: what a start says, what a check says, what a repair does, and
+//! what is served then.
+
+use store::Error;
+
+use crate::fixture::{
+    Fixture, SEGMENT, check, contents, open_file, repair, segment, serves, serves_without,
+};
+use crate::house::{House, message};
+use crate::rows::{ROWS, Row, heads, rename};
+
+#[track_caller]
+fn say(row: &str, said: &[String], expected: &[&str]) {
+    let fits = said.len() == expected.len()
+        && said
+            .iter()
+            .zip(expected)
+            .all(|(said, part)| said.contains(part));
+    assert!(fits, "{row}: {said:#?} is not {expected:#?}");
+}
+
+async fn opens(row: &Row) {
+    let fixture = Fixture::new().await;
+    (row.damage)(&fixture);
+    match (fixture.house.again().await, row.open) {
+        (Ok(_), None) => {}
+        (Err(Error::Refused { why, path }), Some(part)) => {
+            assert!(why.contains(part), "{}: {why}", row.name);
+            let said = Error::Refused { path, why }.to_string();
+            assert!(said.contains("millstream store repair /store"), "{said}");
+        }
+        (Ok(_), Some(part)) => panic!("{}: it was opened, not refused: {part}", row.name),
+        (Err(why), _) => panic!("{}: {why}", row.name),
+    }
+}
+
+async fn is_mended(row: &Row) {
+    let fixture = Fixture::new().await;
+    (row.damage)(&fixture);
+    let disk = fixture.disk();
+    let before = contents(&disk);
+    let found = check(&disk);
+    assert!(contents(&disk) == before, "{}: a check wrote", row.name);
+    let what: Vec<_> = found.findings.iter().map(|one| one.what.clone()).collect();
+    say(row.name, &what, row.check);
+    assert_eq!(found.is_sound(), row.check.is_empty(), "{}", row.name);
+    say(row.name, &found.plan(), row.repair);
+
+    say(row.name, &repair(&disk).expect("it is mended"), row.repair);
+    let again = check(&disk);
+    assert!(
+        again.findings.is_empty(),
+        "{}: {:#?}",
+        row.name,
+        again.findings
+    );
+    let mended = contents(&disk);
+    assert_eq!(
+        repair(&disk).expect("nothing is left"),
+        Vec::<String>::new()
+    );
+    assert!(
+        contents(&disk) == mended,
+        "{}: a second repair wrote",
+        row.name
+    );
+
+    let expected = fixture.without(|at| (row.lost)(&fixture, at));
+    let gone = fixture.served.len() - expected.len();
+    assert!(gone == 0 || !row.check.is_empty(), "{}", row.name);
+    let places = fixture.served.values().map(|(at, _)| *at);
+    let lost: Vec<_> = places.filter(|at| (row.lost)(&fixture, *at)).collect();
+    serves_without(fixture.house, &expected, &fixture.ends, &lost, row.name).await;
+}
+
+#[tokio::test]
+async fn a_start_refuses_what_a_person_has_to_look_at_and_names_the_command() {
+    for row in ROWS {
+        opens(row).await;
+    }
+}
+
+#[tokio::test]
+async fn every_undamaged_message_is_served_after_a_repair() {
+    for row in ROWS {
+        is_mended(row).await;
+    }
+}
+
+/// A dozen messages in one segment.
+async fn small() -> Fixture {
+    let house = House::with(|settings| {
+        settings.hot_bytes = 0;
+        settings.segment_bytes = SEGMENT;
+    });
+    for number in 0..40 {
+        house.append(&message("t", number % 2, "one of many")).await;
+    }
+    house.append(&message("last", 0, "the very last")).await;
+    Fixture::closed(house).await
+}
+
+#[tokio::test]
+async fn the_only_segment_under_another_name_is_not_taken_for_an_empty_log() {
+    for heads in [true, false] {
+        let fixture = small().await;
+        rename(&fixture, &segment(0), &segment(SEGMENT));
+        if !heads {
+            fixture.house.forget_checkpoints();
+        }
+        let before = fixture.disk().read(&segment(SEGMENT)).expect("it is there");
+        let House {
+            disk,
+            clock,
+            settings,
+            ..
+        } = &fixture.house;
+        let refused = House::open(disk.clone(), clock.clone(), settings.clone());
+        let refused = refused.map(|_| ()).expect_err("it is renamed").to_string();
+        assert!(refused.contains("holds the log from 0 on"), "{refused}");
+        let after = fixture.disk().read(&segment(SEGMENT)).expect("it is there");
+        assert!(before == after, "a start that refuses changes nothing");
+        repair(&fixture.disk()).expect("it gets its name back");
+        serves(fixture.house, &fixture.served, &fixture.ends, "renamed").await;
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_has_to_cut_off_what_was_durable_gives_no_offset_out_again() {
+    let fixture = small().await;
+    for (path, bytes) in heads(&fixture, "queues") {
+        let file = open_file(&fixture.disk(), &path);
+        file.set_len(bytes / 2).expect("it is cut");
+    }
+    let (at, size) = fixture.record("last", 0, 0);
+    let file = open_file(&fixture.disk(), &segment(0));
+    file.write_all_at(&[0; 9], at + size - 9)
+        .expect("it is written");
+    let expected = fixture.without(|place| place == at);
+    serves(fixture.house, &expected, &fixture.ends, "cut").await;
+}
