@@ -30,8 +30,11 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["delivery", "nameserver", "planner", "operators"],
     ),
     ("processes", &["server", "engine", "connect-runtime"]),
-    ("tests", &["peers"]),
-    ("house", &["millstream", "xtask"]),
+    ("tests", &["peers", "history"]),
+    (
+        "house",
+        &["millstream", "simulation", "xtask"],
+    ),
 ];
 
 /// (from, to, why): arrows inside one layer that are design decisions.
