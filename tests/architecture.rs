@@ -33,7 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("tests", &["peers", "history"]),
     (
         "house",
-        &["millstream", "simulation", "xtask"],
+        &["millstream", "mill-bench", "simulation", "xtask"],
     ),
 ];
 

@@ -1,4 +1,5 @@
-//! What tests meet from outside: other people's clients, servers and toolchains.
+//! What tests meet from outside: other people's clients, servers and toolchains, and the
+//! processes that are measured.
 //!
 //! Nothing here is vendored. Each part comes from its own registry by name and version on
 //! first use, says so, and stays in the user's cache directory for next time.
@@ -9,15 +10,23 @@ mod debian;
 mod flights;
 mod go;
 mod maven;
+mod process;
 mod python;
+mod rocketmq;
+mod rocketmq_rust;
 mod toolchains;
 mod tools;
+mod up;
 
 pub use cache::{cache, say, stamp};
 pub use debian::{find_postgres, require_debian};
 pub use flights::{Flights, flights};
 pub use go::go_build;
 pub use maven::{Jars, javac};
+pub use process::Process;
 pub use python::python;
+pub use rocketmq::RocketMq;
+pub use rocketmq_rust::{ROCKETMQ_RUST, rocketmq_rust};
 pub use toolchains::toolchains;
 pub use tools::{cargo_deny, run};
+pub use up::up;

@@ -65,6 +65,15 @@ impl Jars {
     pub fn class_path(&self) -> String {
         format!("{}/*", self.folder.display())
     }
+
+    /// Bytes of all of them.
+    pub fn bytes(&self) -> Result<u64> {
+        let mut bytes = 0;
+        for jar in std::fs::read_dir(&self.folder)? {
+            bytes += jar?.metadata()?.len();
+        }
+        Ok(bytes)
+    }
 }
 
 /// Compiles every `.java` file of `sources` against `jars`, once per content; returns the class folder.

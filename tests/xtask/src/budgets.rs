@@ -2,12 +2,11 @@
 
 mod contender;
 mod demo;
-mod process;
 mod produce;
 mod sql;
 mod start;
-mod up;
 
+pub use contender::{build_millstream, target};
 pub use demo::demo;
 pub use produce::produce;
 pub use sql::sql;

@@ -3,8 +3,11 @@
 
 mod bench;
 mod budgets;
+mod instructions;
 mod lint;
 mod set_up;
+mod simulate;
+mod suite;
 mod test;
 
 use std::process::ExitCode;
@@ -18,6 +21,18 @@ cargo xtask <command>
   peers           only the set-up: toolchains, jars, wheels and servers that tests meet
   bench [NAME]    benchmarks (sql-filter, protocol, store, functions, format) and budgets of
                   the house (produce, start, demo, sql)
+  bench --workload W1,W2|all [--alone]
+        [--peers rocketmq,rocketmq-tuned,rocketmq-rocksdb,rocketmq-rust,kafka]
+        [--rounds N] [--seconds S] [--placement split|all] [--all] [--only TEXT]
+        [--json FILE] [--record docs/benchmarks.md]
+                  paired runs beside peers, probes around each pair; --alone measures the
+                  broker without streams and connectors; --record writes the page
+  simulate [--seeds N] [--seed S]
+                  a broker and its clients on a faulty disk and network, from seeds
+  planted [BUG]   bugs made on purpose, and within how many seeds each is found
+  instructions [--accept]
+                  instructions of a message, held against the accepted figures; --accept
+                  takes today's as the accepted ones
 ";
 
 fn main() -> ExitCode {
@@ -29,6 +44,14 @@ fn main() -> ExitCode {
         ["lint"] => lint::all(),
         ["peers"] => set_up::peers().map(drop),
         ["bench"] => bench::run(None),
+        ["bench", ref options @ ..] if options.iter().any(|word| word.starts_with("--")) => {
+            suite::run(options)
+        }
+        ["simulate", ref options @ ..] => simulate::seeds(options),
+        ["planted"] => simulate::planted(None),
+        ["planted", bug] => simulate::planted(Some(bug)),
+        ["instructions"] => instructions::guard(false),
+        ["instructions", "--accept"] => instructions::guard(true),
         ["bench", name] => bench::run(Some(name)),
         _ => {
             eprint!("{HELP}");

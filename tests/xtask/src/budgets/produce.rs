@@ -77,7 +77,7 @@ fn compare(jars: &Jars, binary: &std::path::Path, folder: &std::path::Path) -> R
             contender.name,
             median(rounds.iter().map(|costs| costs[index].messages_a_second)),
             median(rounds.iter().map(|costs| costs[index].cpu)),
-            contender.broker.memory()?.0 as f64 / 1e6,
+            contender.broker().memory()?.0 as f64 / 1e6,
         );
     }
     println!(
@@ -88,7 +88,7 @@ fn compare(jars: &Jars, binary: &std::path::Path, folder: &std::path::Path) -> R
 
 /// One run of the benchmark; the client's own start is outside its rate.
 fn load(jars: &Jars, contender: &Contender, messages: u64) -> Result<Cost> {
-    let before = contender.broker.cpu()?;
+    let before = contender.broker().cpu()?;
     let said = run(Command::new("java")
         .args([
             "-Xmx1g",
@@ -99,7 +99,7 @@ fn load(jars: &Jars, contender: &Contender, messages: u64) -> Result<Cost> {
         ])
         .args(["-n", &contender.name_server, "-t", TOPIC])
         .args(["-w", THREADS, "-s", BODY, "-q", &messages.to_string()]))?;
-    let cpu = contender.broker.cpu()? - before;
+    let cpu = contender.broker().cpu()? - before;
     let sum = said.lines().rfind(|line| line.starts_with("[Complete]"));
     let sum = sum.with_context(|| format!("the benchmark did not end but said {said}"))?;
     let field = |name: &str| -> Result<f64> {

@@ -5,11 +5,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use peers::{Flights, cache, flights, run, say};
+use peers::{Flights, Process, cache, flights, run, say, up};
 
 use super::contender::build_millstream;
-use super::process::Process;
-use super::up::up;
 
 /// Rows that one core has to bring from topic to topic in a second, all commits included.
 const GOAL: f64 = 150_000.0;
@@ -97,7 +95,7 @@ struct House {
 impl House {
     fn start(binary: &Path, folder: &Path) -> Result<House> {
         Ok(House {
-            process: up(binary, &folder.join("data"), ADDRESS)?,
+            process: up(binary, &folder.join("data"), ADDRESS, &[])?,
             binary: binary.to_owned(),
         })
     }

@@ -5,11 +5,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use peers::cache;
+use peers::{cache, up};
 
 use super::contender::build_millstream;
 use super::median;
-use super::up::up;
 
 const STARTS: usize = 7;
 /// What is set up behind the open doors has settled by then.
@@ -68,7 +67,7 @@ fn measure(binary: &Path, folder: &Path) -> Result<Start> {
         let data = folder.join(start.to_string());
         std::fs::create_dir_all(&data)?;
         let began = Instant::now();
-        let mut process = up(binary, &data, ADDRESS)?;
+        let mut process = up(binary, &data, ADDRESS, &[])?;
         let ready = began.elapsed().as_secs_f64();
         std::thread::sleep(IDLE);
         let (all, own) = process.memory()?;
@@ -76,7 +75,7 @@ fn measure(binary: &Path, folder: &Path) -> Result<Start> {
         std::fs::remove_dir_all(&data)?;
 
         let began = Instant::now();
-        let mut process = up(binary, &data, ADDRESS)?;
+        let mut process = up(binary, &data, ADDRESS, &[])?;
         command(binary, &["produce", "hello", "it works"])?;
         let said = command(binary, &["consume", "hello", "--count", "1"])?;
         let delivered = began.elapsed().as_secs_f64();

@@ -1,11 +1,14 @@
 //! A child process: what it says, what it costs, and its end.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpStream;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+
+use crate::tools::run;
 
 /// How long a server may take to say that it is ready.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -56,6 +59,28 @@ impl Process {
         }
     }
 
+    /// Waits until something listens at `address`; for servers that do not say so.
+    pub fn answers(&self, address: &str) -> Result<()> {
+        let begun = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            if begun.elapsed() > PATIENCE {
+                let said: Vec<String> = self.lines.try_iter().collect();
+                bail!(
+                    "{} does not listen at {address}; it said {}",
+                    self.name,
+                    said.join("\n")
+                );
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// CPU seconds it has used so far, in user mode and in the kernel.
     pub fn cpu(&self) -> Result<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
@@ -87,11 +112,23 @@ impl Process {
         Ok((field("VmRSS:")?, field("RssAnon:")?))
     }
 
-    /// SIGTERM; returns once it is gone.
-    pub fn stop(&mut self) -> Result<()> {
+    /// SIGKILL; returns once it is gone.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM; returns once it is gone, whatever it says about that.
+    pub fn terminate(&mut self) -> Result<ExitStatus> {
         let id = self.child.id().to_string();
-        peers::run(Command::new("kill").args(["-TERM", &id]))?;
-        let status = self.child.wait()?;
+        run(Command::new("kill").args(["-TERM", &id]))?;
+        Ok(self.child.wait()?)
+    }
+
+    /// SIGTERM; fails when it does not end well.
+    pub fn stop(&mut self) -> Result<()> {
+        let status = self.terminate()?;
         ensure!(
             status.success(),
             "{} ended with {status} after SIGTERM",

@@ -5,10 +5,10 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::process::Process;
+use crate::process::Process;
 
-/// Starts it over `data`; returns once it serves.
-pub fn up(binary: &Path, data: &Path, address: &str) -> Result<Process> {
+/// Starts it over `data`, with further settings as `part.key=value`; returns once it serves.
+pub fn up(binary: &Path, data: &Path, address: &str, settings: &[&str]) -> Result<Process> {
     let mut command = Command::new(binary);
     command.args(["up", "--data"]).arg(data);
     for (setting, port) in [
@@ -19,6 +19,9 @@ pub fn up(binary: &Path, data: &Path, address: &str) -> Result<Process> {
         ("admin.listen", 8084),
     ] {
         command.args(["--set", &format!("{setting}={address}:{port}")]);
+    }
+    for setting in settings {
+        command.args(["--set", setting]);
     }
     let process = Process::start("millstream", &mut command)?;
     process.says("broker  ")?;

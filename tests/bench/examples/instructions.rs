@@ -1,0 +1,192 @@
+//! The work of a message without sockets and without threads, for counting its instructions.
+//!
+//! ```text
+//! instructions decode|append|pull|sql92 MESSAGES
+//! ```
+//! `cargo xtask instructions` runs it under callgrind with a number of messages and with twice
+//! as many: the difference is what they cost, whatever the start took.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::error::Error;
+use std::hint::black_box;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use delivery::{Filter, Hold, LongPolls, Pull, PullStatus, Pulls};
+use metadata::{MemoryTables, Metadata, TopicConfig};
+use model::record::Unplaced;
+use model::{Checksum, ConsumerGroup, Message, PropertiesView, QueueId, QueueOffset, Topic};
+use protocol::headers::SendMessage;
+use protocol::{ExtFields, Frame, ReadFields, RequestCode};
+use runtime::{RealDisk, Rng, SimClock, Tasks};
+use store::{MessageStore, Settings};
+
+const BODY: usize = 1_024;
+/// Messages that arrive in one read, or go out in one answer.
+const TOGETHER: usize = 32;
+/// Messages there are to pull.
+const BACKLOG: usize = 4_096;
+const TOPIC: &str = "Instructions";
+const KEY: &str = "7F0000010000A2B1C3D4E5F60718293A0000000000000000";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [what, messages] = &words[..] else {
+        return Err("what and how many messages are needed".into());
+    };
+    let messages: usize = messages.parse()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    match what.as_str() {
+        "decode" => decode(messages),
+        "append" => runtime.block_on(append(messages)),
+        "pull" => runtime.block_on(pull(messages)),
+        "sql92" => sql92(messages),
+        _ => Err(format!("{what} is none of decode, append, pull, sql92").into()),
+    }
+}
+
+/// Frames as the Java client writes them, cut from one buffer, header read into its type.
+fn decode(messages: usize) -> Result<(), Box<dyn Error>> {
+    let header = SendMessage {
+        producer_group: "mill-bench",
+        topic: TOPIC,
+        default_topic: "TBW102",
+        default_topic_queues: 4,
+        queue: 3,
+        sys_flag: 0,
+        born: 1_795_361_320_735,
+        flag: 0,
+        properties: "UNIQ_KEY\u{1}7F0000010000A2B1C3D4E5F60718293A\u{2}WAIT\u{1}true\u{2}",
+        reconsume_times: 0,
+        unit_mode: false,
+        max_reconsume_times: None,
+        batch: false,
+        broker: Some("broker-a"),
+    };
+    let body = Bytes::from(vec![b'x'; BODY]);
+    let request = Frame::request(RequestCode::SEND_MESSAGE_V2, ExtFields::of(&header), body);
+    let mut one = BytesMut::new();
+    request.encode(&mut one);
+    let arrived = one.repeat(TOGETHER);
+    for _ in 0..messages / TOGETHER {
+        let mut buffer = BytesMut::from(&arrived[..]);
+        while let Some(frame) = Frame::decode(&mut buffer)? {
+            black_box(SendMessage::read_fields(&frame.header.ext)?);
+        }
+    }
+    Ok(())
+}
+
+/// Messages made into records and written to a store, as many at a time as arrive together.
+async fn append(messages: usize) -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let store = open(folder.path())?;
+    fill(&store, messages).await
+}
+
+/// Messages read by one group without a filter.
+async fn pull(messages: usize) -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let store = open(folder.path())?;
+    fill(&store, BACKLOG).await?;
+    let metadata = Metadata::over(Arc::new(MemoryTables::default()))?;
+    metadata
+        .topics
+        .put(Topic::parse(TOPIC)?, TopicConfig::with_queues(1))?;
+    let clock = SimClock::new(1_700_000_000_000).clock();
+    let (topics, offsets) = (metadata.topics.clone(), metadata.offsets.clone());
+    let pulls = Pulls::new(store, topics, offsets, LongPolls::default(), clock);
+    let mut request = Pull {
+        group: ConsumerGroup::parse("mill-bench")?,
+        queue: QueueId::new(Topic::parse(TOPIC)?, 0),
+        offset: QueueOffset(0),
+        max_messages: TOGETHER,
+        filter: Filter::All,
+        hold: Hold::AnswerAtOnce,
+    };
+    for _ in 0..messages / TOGETHER {
+        let pulled = pulls.pull(&request).await?;
+        if pulled.status != PullStatus::Found {
+            return Err(format!("a pull at {} found nothing", request.offset.0).into());
+        }
+        let behind = pulled.next.0 + TOGETHER as u64 > BACKLOG as u64;
+        request.offset = if behind { QueueOffset(0) } else { pulled.next };
+        black_box(pulled.records);
+    }
+    Ok(())
+}
+
+/// One condition over messages with sixteen properties, where they lie in the record.
+fn sql92(messages: usize) -> Result<(), Box<dyn Error>> {
+    struct Lookup<'a>(PropertiesView<'a>);
+    impl sql_filter::PropertyLookup for Lookup<'_> {
+        fn get(&self, name: &str) -> Option<&str> {
+            self.0.get(name)
+        }
+    }
+    let filter = sql_filter::Filter::parse("a > 5 AND b IN ('x','y')")?;
+    let mut properties = model::Properties::default();
+    properties.set("UNIQ_KEY", KEY);
+    properties.set("WAIT", "true");
+    properties.set("TAGS", "p10");
+    properties.set("KEYS", "order-007");
+    properties.set("a", "7");
+    properties.set("b", "y");
+    for number in 0..10 {
+        properties.set(
+            &format!("property-{number}"),
+            format!("value-007-{number}").as_str(),
+        );
+    }
+    let text = properties.as_text().to_owned();
+    let view = PropertiesView::new(text.as_bytes());
+    for _ in 0..messages {
+        if !filter.matches(&Lookup(black_box(view))) {
+            return Err("the condition holds, and was not found to".into());
+        }
+    }
+    Ok(())
+}
+
+/// A store whose background work never becomes due: its clock stands still.
+fn open(folder: &std::path::Path) -> Result<MessageStore, Box<dyn Error>> {
+    let settings = Settings {
+        segment_bytes: 256 << 20,
+        refuse_percent: 101,
+        clean_percent: 101,
+        ..Settings::default()
+    };
+    let clock = SimClock::new(1_700_000_000_000).clock();
+    let tasks = Tasks::simulated(clock.clone(), Rng::seeded(1));
+    let (store, _) = MessageStore::open(
+        folder.join("store"),
+        settings,
+        RealDisk::new(),
+        clock,
+        tasks,
+    )?;
+    Ok(store)
+}
+
+async fn fill(store: &MessageStore, messages: usize) -> Result<(), Box<dyn Error>> {
+    let body = Bytes::from(vec![7; BODY]);
+    let host: SocketAddr = ([127, 0, 0, 1], 10_911).into();
+    for first in (0..messages).step_by(TOGETHER) {
+        let records = (first..first + TOGETHER).map(|number| {
+            let mut message = Message::new(Topic::parse(TOPIC)?, 0, body.clone());
+            // As many digits for every message, or later ones would cost more.
+            message.properties.set(
+                "UNIQ_KEY",
+                format!("7F00000100000000{number:016X}").as_str(),
+            );
+            message.properties.set("WAIT", "true");
+            Ok(Unplaced::encode(&message, host, Checksum::Record)?)
+        });
+        let records = records.collect::<Result<Vec<_>, Box<dyn Error>>>()?;
+        for appended in store.append_each(records).await {
+            appended?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! What loopback TCP does between the cores of generator and broker.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use anyhow::Result;
+use hdrhistogram::Histogram;
+
+use crate::clock::now;
+use crate::cores::on;
+
+const SMALL: usize = 64;
+const ROUND_TRIPS: usize = 10_000;
+const CHUNK: usize = 256 << 10;
+const STREAMED: u64 = 1 << 30;
+/// Longest time for the stream, in nanoseconds.
+const STREAMING: u64 = 1_500_000_000;
+
+/// µs there and back for 64 bytes, at the median.
+pub fn round_trip(near: Option<usize>, far: Option<usize>) -> Result<f64> {
+    with_peer(near, far, echo, |mut stream| {
+        let mut buffer = [1; SMALL];
+        let mut times = Histogram::<u64>::new(3)?;
+        for _ in 0..ROUND_TRIPS {
+            let before = now();
+            stream.write_all(&buffer)?;
+            stream.read_exact(&mut buffer)?;
+            times.record(now() - before)?;
+        }
+        Ok(times.value_at_quantile(0.5) as f64 / 1e3)
+    })
+}
+
+/// MB/s from here to there.
+pub fn stream(near: Option<usize>, far: Option<usize>) -> Result<f64> {
+    with_peer(near, far, swallow, |mut stream| {
+        let buffer = vec![1; CHUNK];
+        let (before, mut sent) = (now(), 0);
+        while sent < STREAMED && now() - before < STREAMING {
+            stream.write_all(&buffer)?;
+            sent += CHUNK as u64;
+        }
+        Ok(sent as f64 * 1e3 / (now() - before) as f64)
+    })
+}
+
+/// Runs `peer` on a thread of its own on the core `far`, until our side of the stream is gone.
+fn with_peer(
+    near: Option<usize>,
+    far: Option<usize>,
+    peer: fn(TcpStream) -> Result<()>,
+    own: impl FnOnce(TcpStream) -> Result<f64>,
+) -> Result<f64> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let other = std::thread::spawn(move || {
+        on(far, || {
+            let (stream, _) = listener.accept()?;
+            stream.set_nodelay(true)?;
+            peer(stream)
+        })
+    });
+    let figure = on(near, || {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        own(stream)
+    })?;
+    other.join().expect("the other side does not panic")?;
+    Ok(figure)
+}
+
+fn echo(mut stream: TcpStream) -> Result<()> {
+    let mut buffer = [0; SMALL];
+    loop {
+        match stream.read_exact(&mut buffer) {
+            Err(why) if why.kind() == ErrorKind::UnexpectedEof => return Ok(()),
+            read => read?,
+        }
+        stream.write_all(&buffer)?;
+    }
+}
+
+fn swallow(mut stream: TcpStream) -> Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    while stream.read(&mut buffer)? > 0 {}
+    Ok(())
+}

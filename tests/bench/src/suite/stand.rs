@@ -1,0 +1,230 @@
+//! Where the sides of a pair stand, and one measurement of a side.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, anyhow};
+use peers::{cache, run};
+
+use super::Options;
+use crate::contender::{Contender, Flush, Kind, Place};
+use crate::cores::Placement;
+use crate::load::{LoadReport, Plan};
+use crate::results::{Measurement, Side};
+
+/// A loopback address for each side.
+const ADDRESSES: [&str; 2] = ["127.0.0.101", "127.0.0.102"];
+/// Bytes of a message beyond its body, on the wire and on the disk, about.
+const OVERHEAD: u64 = 220;
+/// Share of what a side may write that its warm-up may use.
+const WARMING: f64 = 0.15;
+
+/// One set of parameters of a workload.
+pub struct Cell {
+    pub name: String,
+    pub flush: Flush,
+    pub work: Work,
+}
+
+/// What is measured in a cell.
+pub enum Work {
+    /// A load on a server that runs through all rounds; what of its report counts.
+    Load(Box<Plan>, fn(&LoadReport) -> Measurement),
+    /// Something that starts and stops servers by itself, on a fresh store each time.
+    Whole(Box<Whole>),
+}
+
+type Whole = dyn Fn(&Stand, &Kind, &Place) -> Result<Measurement>;
+
+impl Cell {
+    /// Bytes of one message, on the wire and on the disk, about.
+    pub fn message_bytes(&self) -> u64 {
+        match &self.work {
+            Work::Load(plan, _) => plan.body as u64 + OVERHEAD,
+            Work::Whole(_) => 0,
+        }
+    }
+
+    /// Messages under way at once.
+    pub fn outstanding(&self) -> u64 {
+        match &self.work {
+            // A rate that is given has no limit to be held against.
+            Work::Load(plan, _) if plan.rate.is_some() => 0,
+            Work::Load(plan, _) => {
+                u64::from(plan.producers) * u64::from(plan.depth) * u64::from(plan.batch)
+            }
+            Work::Whole(_) => 0,
+        }
+    }
+}
+
+/// What all cells of a run have in common.
+pub struct Stand {
+    pub options: Options,
+    pub placement: Placement,
+    /// Stores and the probes' file are made here; emptied by [`Stand::new`].
+    pub folder: PathBuf,
+}
+
+/// One side of a pair between rounds.
+pub struct Running {
+    kind: Kind,
+    place: Place,
+    /// Present where the server runs through all rounds.
+    server: Option<Contender>,
+}
+
+impl Stand {
+    pub fn new(options: &Options) -> Result<Stand> {
+        let folder = match &options.folder {
+            Some(folder) => folder.clone(),
+            None => cache("bench")?,
+        };
+        let folder = folder.join(format!("suite-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        Ok(Stand {
+            placement: options.placement(),
+            options: options.clone(),
+            folder,
+        })
+    }
+
+    /// Starts and warms up the sides of a cell, on fresh stores.
+    pub fn prepare(&self, cell: &Cell, kinds: &[&Kind]) -> Result<Vec<Running>> {
+        let mut sides = Vec::new();
+        for (kind, address) in kinds.iter().zip(ADDRESSES) {
+            let place = Place {
+                folder: self.folder.join(address),
+                address,
+                flush: cell.flush,
+                core: self.placement.broker()?,
+            };
+            std::fs::remove_dir_all(&place.folder).ok();
+            let server = match &cell.work {
+                Work::Load(..) => Some(Contender::start(kind, &place)?),
+                Work::Whole(_) => None,
+            };
+            sides.push(Running {
+                kind: (*kind).clone(),
+                place,
+                server,
+            });
+        }
+        if let Work::Load(plan, _) = &cell.work {
+            for side in &sides {
+                let server = side.server.as_ref().context("it was started")?;
+                let warm = Plan {
+                    topic: "warm-up".into(),
+                    seconds: self.options.warm_up,
+                    ..self.bounded(plan, WARMING)
+                };
+                println!("warming {} up", server.name());
+                if let Err(why) = self.load(server, &warm) {
+                    println!("{} did not warm up: {why:#}", server.name());
+                }
+            }
+        }
+        Ok(sides)
+    }
+
+    /// The plan with no more messages than `share` of what a side may write.
+    fn bounded(&self, plan: &Plan, share: f64) -> Plan {
+        let bytes = self.options.store_gib * f64::from(1 << 30) * share;
+        let messages = (bytes / (plan.body as u64 + OVERHEAD) as f64) as u64;
+        let batch = u64::from(plan.batch);
+        Plan {
+            messages: plan.messages.min(messages / batch * batch).max(batch),
+            ..plan.clone()
+        }
+    }
+
+    /// Runs the generator as a process of its own against a server.
+    pub fn load(&self, server: &Contender, plan: &Plan) -> Result<LoadReport> {
+        let mut plan = plan.clone();
+        plan.broker = Some(server.place.broker());
+        plan.process = Some(server.broker.id());
+        plan.core = self.placement.generator()?;
+        if matches!(server.kind, Kind::Millstream(_)) {
+            // Kinds of topics that only others have.
+            plan.attributes = None;
+        }
+        if let Some(report) = server.load_by_own_client(&plan) {
+            return report;
+        }
+        let said = run(Command::new(std::env::current_exe()?)
+            .arg("plan")
+            .arg(serde_json::to_string(&plan)?))
+        .with_context(|| format!("against {}", server.name()))?;
+        Ok(serde_json::from_str(&said)?)
+    }
+}
+
+impl Drop for Stand {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.folder).ok();
+    }
+}
+
+impl Running {
+    /// One measurement of this side.
+    pub fn measure(&mut self, stand: &Stand, cell: &Cell, round: u32) -> Result<Measurement> {
+        match &cell.work {
+            Work::Load(plan, of) => {
+                let server = self.server.as_ref().context("it was started")?;
+                let share = (1.0 - WARMING) / f64::from(stand.options.rounds);
+                let plan = Plan {
+                    topic: format!("round-{round}"),
+                    ..stand.bounded(plan, share)
+                };
+                let measured = stand.load(server, &plan).map(|report| {
+                    let mut measurement = of(&report);
+                    measurement.raw = Some(report);
+                    measurement
+                });
+                self.accept(measured)
+            }
+            Work::Whole(measure) => {
+                empty(&self.place.folder)?;
+                let measured = match self.kind {
+                    Kind::Kafka => Err(anyhow!("another protocol, and so not measured here")),
+                    _ => measure(stand, &self.kind, &self.place),
+                };
+                empty(&self.place.folder)?;
+                self.accept(measured)
+            }
+        }
+    }
+
+    /// What a peer cannot do is a result, and so is that the generator was at its limit. What
+    /// ours cannot do ends the run.
+    fn accept(&self, measured: Result<Measurement>) -> Result<Measurement> {
+        let failed = |why: String| Measurement {
+            failed: Some(why),
+            ..Measurement::default()
+        };
+        match measured {
+            Err(why) if matches!(self.kind, Kind::Millstream(_)) => Err(why),
+            Err(why) => Ok(failed(format!("{why:#}"))),
+            Ok(measured) => {
+                let refused = measured.raw.as_ref().and_then(|raw| raw.refused.clone());
+                Ok(refused.map_or(measured, failed))
+            }
+        }
+    }
+
+    pub fn describe(&self) -> Side {
+        Side {
+            name: self.kind.name().into(),
+            version: self.kind.version().into(),
+            configuration: self.kind.configuration(self.place.flush),
+        }
+    }
+}
+
+fn empty(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder)?;
+    }
+    std::fs::create_dir_all(folder)?;
+    Ok(())
+}
