@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime::{Faults, Rng};
+use runtime::{DiskFailure, Faults, Operation, Rng};
 use store::Flush;
 
 use crate::plan::Swarm;
@@ -21,6 +21,7 @@ enum Blow {
     RestartNames,
     JumpWall,
     SpoilDisk,
+    FailFlush,
 }
 
 pub(crate) struct Nemesis {
@@ -46,6 +47,8 @@ impl Nemesis {
             (swarm.names, Blow::RestartNames),
             (swarm.wall, Blow::JumpWall),
             (swarm.disk, Blow::SpoilDisk),
+            // What a failed flush drops was acknowledged in the weak mode: that is its weakness.
+            (swarm.flushes && flush == Flush::Sync, Blow::FailFlush),
         ];
         let blows = all.into_iter().filter_map(|(on, blow)| on.then_some(blow));
         Nemesis {
@@ -100,6 +103,12 @@ impl Nemesis {
                 world.clock.jump_wall(jump);
             }
             Blow::SpoilDisk => self.spoil(world).await,
+            Blow::FailFlush => {
+                world.disk.fail_next(Operation::Sync, DiskFailure::Io);
+                world.clock.run(ms(self.rng.range(1..1_500))).await;
+                world.lose_power().await;
+                self.start_again(world).await;
+            }
         }
     }
 
@@ -129,7 +138,6 @@ impl Nemesis {
             ..Faults::swarm(&self.rng)
         };
         if self.flush == Flush::Async {
-            // What a failed flush drops was acknowledged: that weakness is the mode's.
             faults.sync_error = 0.0;
         }
         world.disk.arm(faults);

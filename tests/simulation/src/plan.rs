@@ -24,6 +24,7 @@ pub(crate) struct Swarm {
     pub(crate) names: bool,
     pub(crate) wall: bool,
     pub(crate) disk: bool,
+    pub(crate) flushes: bool,
     pub(crate) members: bool,
 }
 
@@ -41,6 +42,7 @@ impl Swarm {
             names: half(),
             wall: half(),
             disk: half(),
+            flushes: half(),
             members: half(),
         }
     }

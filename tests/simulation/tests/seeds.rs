@@ -43,12 +43,12 @@ fn try_seeds(default: u64, flush: Flush, intact: bool) {
 
 #[test]
 fn synchronous_appends_keep_every_promise() {
-    try_seeds(40, Flush::Sync, false);
+    try_seeds(250, Flush::Sync, false);
 }
 
 #[test]
 fn asynchronous_appends_keep_every_promise() {
-    try_seeds(40, Flush::Async, false);
+    try_seeds(250, Flush::Async, false);
 }
 
 #[test]
