@@ -85,7 +85,11 @@ impl Retries {
                 .unwrap_or_else(|| DelayLevel::of_retry(failed.message.reconsume_times));
             another_chance(failed, &failure.group, level, queues)
         };
-        Ok(Some(self.publisher.publish(copy).await?))
+        let appended = self.publisher.publish(copy).await?;
+        // The copy says `WAIT=false`, as RocketMQ's does. But its consumer goes past the message
+        // on our word alone.
+        self.store.kept(&appended).await?;
+        Ok(Some(appended))
     }
 
     /// Decides about a message that a client itself sends to a retry topic: it goes on to the

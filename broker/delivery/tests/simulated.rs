@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use delivery::{EpochCommit, Epochs, Error, LongPolls, Publisher, Schedule};
+use delivery::{
+    EpochCommit, Epochs, Error, Failure, LongPolls, Publisher, QueueLocks, Retries, Schedule,
+};
 use metadata::{Durability, MemoryTables, Metadata};
 use model::{ConsumerGroup, Message, QueueId, QueueOffset, Topic, properties, record};
 use runtime::{Rng, SimClock, SimDisk, Tasks};
@@ -377,5 +379,39 @@ fn committed_offsets_that_were_flushed_survive() {
             life.metadata.offsets.get("g", &queue("in")),
             Some(QueueOffset(5))
         );
+    });
+}
+
+/// The copy says `WAIT=false`, as RocketMQ's does; its consumer goes past the message all the same.
+#[test]
+fn a_message_that_was_given_back_survives_the_loss_of_power() {
+    for_each_seed(20, async |world| {
+        let life = world.start("life");
+        let group = ConsumerGroup::parse("g").expect("a valid group");
+        let config = metadata::GroupConfig::default();
+        let made = life.metadata.groups.put(group.clone(), config);
+        made.expect("memory takes it");
+        let retries = Retries::new(
+            life.store.clone(),
+            life.publisher.clone(),
+            life.metadata.topics.clone(),
+            life.metadata.groups.clone(),
+            Arc::new(QueueLocks::new(world.clock.clock())),
+        );
+        let message = Message::new(queue("in").topic, 0, "failed");
+        let stored = life.publisher.publish(message).await.expect("a sound disk");
+        let failure = Failure {
+            group,
+            at: stored.log_offset,
+            delay_level: 0,
+            max_attempts: None,
+        };
+        let copy = retries.send_back(failure).await.expect("a sound disk");
+        let copy = copy.expect("the group wants retries");
+        world.crash(life).await;
+        let life = world.start("again");
+        let kept = life.store.record_at(copy.log_offset).await;
+        let kept = record::decode(&kept.expect("it is there")).expect("a record");
+        assert_eq!(&kept.message.body[..], b"failed");
     });
 }

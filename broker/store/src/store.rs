@@ -29,7 +29,7 @@ use crate::segments::Segments;
 use crate::stats::Counters;
 use crate::time_search::Boundary;
 use crate::watermark::Watermark;
-use crate::{Appended, Arrivals, Error, IndexEntry, RecordChecksum, Settings, Stats};
+use crate::{Appended, Arrivals, Error, Flush, IndexEntry, RecordChecksum, Settings, Stats};
 
 /// Handle to a store directory that is open. Cheap to clone.
 ///
@@ -245,6 +245,16 @@ impl MessageStore {
         self.shared
             .read(queue, from, limit, wanted_entry, wanted_record)
             .await
+    }
+
+    /// Resolves once a record is as durable as the flush setting promises, whatever the record
+    /// itself asked for.
+    pub async fn kept(&self, appended: &Appended) -> Result<(), Error> {
+        if self.shared.settings.flush == Flush::Async {
+            return Ok(());
+        }
+        let end = appended.log_offset.0 + u64::from(appended.size);
+        self.shared.flusher.durable(end).await
     }
 
     /// The time by which records are stamped, in milliseconds since 1970: it never goes back,

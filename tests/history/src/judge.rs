@@ -422,7 +422,8 @@ impl History {
         let young = self.now.saturating_sub(flush_ms);
         for queue in &mut self.queues {
             queue.max = 0;
-            for held in queue.held.values_mut().filter(|held| held.since >= young) {
+            let young = |held: &&mut Held| held.doubt == 0 && held.since >= young;
+            for held in queue.held.values_mut().filter(young) {
                 held.doubt = doubt;
             }
         }
