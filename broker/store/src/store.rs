@@ -461,7 +461,8 @@ impl MessageStore {
     }
 
     /// Ends the store in order: refuses later appends, makes the log durable, saves the
-    /// indexes, and takes the mark away that would tell of a crash.
+    /// indexes, and takes the mark away that would tell of a crash. A store that a failure made
+    /// read-only is flushed, if it still can be, and keeps the mark: that is the error then.
     pub async fn close(&self) -> Result<(), Error> {
         self.shared.health.close();
         // Whoever was appending has a place in the log or an answer once this has led.
@@ -503,6 +504,11 @@ impl Shared {
             return Ok(());
         };
         self.segments.settle_down();
+        if let Some(broken) = self.health.read_only() {
+            // The next start has to look at what a failed write may have left behind the end.
+            self.flusher.flush()?;
+            return Err(broken);
+        }
         self.checkpoints.save()?;
         let doing = "marking the store as closed";
         self.disk

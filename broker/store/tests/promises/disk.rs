@@ -89,6 +89,41 @@ async fn a_failed_write_is_refused_and_leaves_no_trace() {
     );
 }
 
+/// The write fails, and so does what would undo it.
+async fn break_a_write(house: &House) {
+    house.disk.fail_next(Operation::Write, DiskFailure::Io);
+    house.disk.fail_next(Operation::Write, DiskFailure::Io);
+    assert!(append(house).await.is_err());
+    let refusal = house.store.refusal();
+    assert!(matches!(refusal, Some(Error::ReadOnly { .. })));
+}
+
+#[tokio::test]
+async fn what_was_taken_before_a_write_failed_is_flushed_all_the_same() {
+    let house = House::new();
+    append(&house).await.expect("the disk is sound");
+    break_a_write(&house).await;
+    let interval = Duration::from_millis(house.settings.flush_interval_ms);
+    house.clock.run(interval).await;
+    house.settled().await;
+    house.disk.crash();
+    let house = house.again().await.expect("it opens");
+    assert_eq!(readable(&house).await, 1);
+}
+
+#[tokio::test]
+async fn a_store_with_a_write_that_was_not_undone_is_not_closed_in_order() {
+    let house = House::new();
+    append(&house).await.expect("the disk is sound");
+    break_a_write(&house).await;
+    let closed = house.store.close().await;
+    assert!(matches!(closed, Err(Error::ReadOnly { .. })), "{closed:?}");
+    house.disk.crash();
+    let house = house.again().await.expect("it opens");
+    assert!(!house.report.clean, "the start looks at what is behind");
+    assert_eq!(readable(&house).await, 1, "it was flushed by the close");
+}
+
 #[tokio::test]
 async fn a_failed_flush_is_never_repeated_and_never_acknowledged() {
     let house = House::with(|settings| settings.flush = Flush::Sync);
