@@ -1,13 +1,7 @@
-//! RocketMQ's eighteen delay levels.
-
-use std::time::Duration;
+//! RocketMQ's eighteen delay levels, by number. How long each waits is a setting of the store.
 
 /// The highest level; a higher one asked for counts as this.
 pub const HIGHEST: u32 = 18;
-
-const SECONDS: [u64; HIGHEST as usize] = [
-    1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200,
-];
 
 /// A level from 1 to 18.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,10 +27,6 @@ impl DelayLevel {
         DelayLevel(level.min(HIGHEST))
     }
 
-    pub fn delay(self) -> Duration {
-        Duration::from_secs(SECONDS[self.0 as usize - 1])
-    }
-
     pub fn number(self) -> u32 {
         self.0
     }
@@ -53,17 +43,15 @@ mod tests {
 
     #[test]
     fn levels_are_rocketmqs() {
-        let seconds: Vec<_> = DelayLevel::all()
-            .map(|level| level.delay().as_secs())
-            .collect();
-        assert_eq!(seconds, SECONDS);
+        let numbers: Vec<_> = DelayLevel::all().map(DelayLevel::number).collect();
+        assert_eq!(numbers, (1..=18).collect::<Vec<_>>());
         assert_eq!(DelayLevel::asked(0), None);
         assert_eq!(DelayLevel::asked(-1), None);
         assert_eq!(
             DelayLevel::asked(i64::MAX).map(DelayLevel::number),
             Some(18)
         );
-        assert_eq!(DelayLevel::of_retry(0).delay(), Duration::from_secs(10));
+        assert_eq!(DelayLevel::of_retry(0).number(), 3, "ten seconds");
         assert_eq!(DelayLevel::of_retry(i32::MAX).number(), 18);
     }
 }

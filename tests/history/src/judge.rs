@@ -1,4 +1,4 @@
-//! The checks.
+//! The checks that every event meets.
 
 use std::collections::HashMap;
 
@@ -21,15 +21,15 @@ pub struct History {
     promise: Promise,
     now: u64,
     sent: HashMap<u64, Sent>,
-    queues: Vec<QueueState>,
-    groups: HashMap<u32, GroupState>,
+    pub(crate) queues: Vec<QueueState>,
+    pub(crate) groups: HashMap<u32, GroupState>,
     /// The next offset of every reader and queue.
     readers: HashMap<(u32, Queue), u64>,
     /// Last acknowledged offset of every producer and queue.
     producers: HashMap<(u32, Queue), u64>,
-    caught: Vec<(u32, Queue)>,
-    losses: Vec<Suffix>,
-    verdict: Verdict,
+    pub(crate) caught: Vec<(u32, Queue)>,
+    pub(crate) losses: Vec<Suffix>,
+    pub(crate) verdict: Verdict,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -211,14 +211,6 @@ impl History {
             }
             Event::Caught { group, queue } => self.caught.push((group, queue)),
         }
-    }
-
-    /// Judges what can only be judged at the end.
-    pub fn finish(mut self) -> Verdict {
-        self.nothing_lost();
-        self.only_suffixes_lost();
-        self.all_delivered();
-        self.verdict
     }
 
     fn acknowledged(&mut self, message: u64, place: Place, log: Option<u64>) {
@@ -455,65 +447,6 @@ impl History {
         }
     }
 
-    fn nothing_lost(&mut self) {
-        let mut breaches = Vec::new();
-        for queue in self.queues.iter().filter(|queue| queue.ended) {
-            let (name, min, max) = (&queue.name, queue.min, queue.max);
-            if let Some(gap) = queue.first_gap(min, max) {
-                breaches.push(("D5", format!("{name} holds {min}..{max} without {gap}")));
-            }
-            for (offset, held) in queue.held.range(min..) {
-                let drained = queue.drained.get(offset);
-                if drained != Some(&held.message) {
-                    let how = if held.acknowledged {
-                        "acknowledged"
-                    } else {
-                        "read"
-                    };
-                    breaches.push((
-                        if held.acknowledged { "D1" } else { "D7" },
-                        format!(
-                            "{} was {how} at {name} {offset}, where {drained:?} is at the end",
-                            held.message
-                        ),
-                    ));
-                }
-            }
-        }
-        for (promise, what) in breaches {
-            self.breach(promise, what);
-        }
-    }
-
-    fn only_suffixes_lost(&mut self) {
-        for loss in std::mem::take(&mut self.losses) {
-            if let (Some(gone), Some(kept)) = (loss.first_gone, loss.last_kept)
-                && gone < kept
-            {
-                let what = format!("a loss of power took log position {gone} and left {kept}");
-                self.breach("D1", what);
-            }
-        }
-    }
-
-    fn all_delivered(&mut self) {
-        for (group, queue) in std::mem::take(&mut self.caught) {
-            let state = self.groups.entry(group).or_default();
-            let queue = &self.queues[queue.0 as usize];
-            let missed = queue
-                .held
-                .range(queue.min..)
-                .find(|(_, held)| state.lacks(held));
-            if let Some((offset, held)) = missed {
-                let what = format!(
-                    "group {group} never got {} at {} {offset}",
-                    held.message, queue.name
-                );
-                self.breach("D10", what);
-            }
-        }
-    }
-
     fn name(&self, place: Place) -> String {
         format!(
             "{} {}",
@@ -521,7 +454,7 @@ impl History {
         )
     }
 
-    fn breach(&mut self, promise: &'static str, what: String) {
+    pub(crate) fn breach(&mut self, promise: &'static str, what: String) {
         if self.verdict.violations.len() < KEPT {
             self.verdict.violations.push(Violation { promise, what });
         }

@@ -19,6 +19,7 @@
 //! assert_eq!(verdict.violations[0].promise, "D1");
 //! ```
 
+mod ending;
 mod event;
 mod groups;
 mod judge;
