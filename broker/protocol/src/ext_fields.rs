@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use smallvec::SmallVec;
 
 use crate::Error;
@@ -64,8 +65,8 @@ pub struct ExtFields {
 
 #[derive(Clone)]
 enum Text {
-    Received(Bytes),
-    Built(Vec<u8>),
+    Received(ByteString),
+    Built(String),
 }
 
 #[derive(Clone, Copy)]
@@ -82,11 +83,12 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    /// The header that holds both places is shorter than its limit.
+    #[inline]
     pub(crate) fn new(start: usize, end: usize) -> Span {
-        let position = |at| u32::try_from(at).expect("a header is shorter than its limit");
         Span {
-            start: position(start),
-            length: position(end - start),
+            start: start as u32,
+            length: (end - start) as u32,
         }
     }
 
@@ -98,19 +100,25 @@ impl Span {
         let start = self.start as usize;
         &text[start..start + self.length as usize]
     }
+
+    #[inline]
+    pub(crate) fn of_text(self, text: &str) -> &str {
+        let start = self.start as usize;
+        &text[start..start + self.length as usize]
+    }
 }
 
 impl Default for Text {
     fn default() -> Self {
-        Text::Built(Vec::new())
+        Text::Built(String::new())
     }
 }
 
 impl Text {
-    fn bytes(&self) -> &[u8] {
+    fn whole(&self) -> &str {
         match self {
-            Text::Received(bytes) => bytes,
-            Text::Built(bytes) => bytes,
+            Text::Received(text) => text,
+            Text::Built(text) => text,
         }
     }
 }
@@ -141,38 +149,32 @@ impl ExtFields {
             .entries
             .iter()
             .rev()
-            .find(|entry| self.part(entry.name) == name.as_bytes())?;
-        Some(self.text(entry.value))
+            .find(|entry| self.part(entry.name) == name)?;
+        Some(self.part(entry.value))
     }
 
     /// Names and values in wire order.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries
-            .iter()
-            .map(|entry| (self.text(entry.name), self.text(entry.value)))
-    }
-
-    /// As [`iter`](Self::iter), for readers that check or need no UTF-8.
-    pub(crate) fn raw(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.entries
-            .iter()
-            .map(|entry| (self.part(entry.name), self.part(entry.value)))
+        let text = self.text.whole();
+        let fields = self.entries.iter();
+        fields.map(move |entry| (entry.name.of_text(text), entry.value.of_text(text)))
     }
 
     /// Adds a field behind the others.
     pub fn push(&mut self, name: &str, value: &str) {
         let mut text = match std::mem::take(&mut self.text) {
-            Text::Received(bytes) => bytes.to_vec(),
-            Text::Built(bytes) => bytes,
+            Text::Received(text) => text.to_string(),
+            Text::Built(text) => text,
         };
         if text.capacity() == 0 {
             // Room for the fields of most replies at once.
             text.reserve(256);
         }
         let start = text.len();
-        text.extend_from_slice(name.as_bytes());
+        text.push_str(name);
         let middle = text.len();
-        text.extend_from_slice(value.as_bytes());
+        text.push_str(value);
         self.entries.push(Entry {
             name: Span::new(start, middle),
             value: Span::new(middle, text.len()),
@@ -183,6 +185,7 @@ impl ExtFields {
     /// A value of these fields as bytes of its own, without a copy where the fields were received.
     pub fn share(&self, value: &str) -> Bytes {
         if let Text::Received(text) = &self.text {
+            let text = text.as_bytes();
             let outer = text.as_ptr_range();
             let inner = value.as_bytes().as_ptr_range();
             if outer.start <= inner.start && inner.end <= outer.end {
@@ -200,17 +203,12 @@ impl ExtFields {
         }
     }
 
-    pub(crate) fn receive_text(&mut self, text: Bytes) {
+    pub(crate) fn receive_text(&mut self, text: ByteString) {
         self.text = Text::Received(text);
     }
 
-    fn part(&self, span: Span) -> &[u8] {
-        span.of(self.text.bytes())
-    }
-
-    fn text(&self, span: Span) -> &str {
-        std::str::from_utf8(self.part(span))
-            .expect("fields are checked to be UTF-8 when they are added")
+    fn part(&self, span: Span) -> &str {
+        span.of_text(self.text.whole())
     }
 }
 
@@ -240,7 +238,7 @@ impl<'a> FromIterator<(&'a str, &'a str)> for ExtFields {
 
 impl PartialEq for ExtFields {
     fn eq(&self, other: &Self) -> bool {
-        self.raw().eq(other.raw())
+        self.iter().eq(other.iter())
     }
 }
 

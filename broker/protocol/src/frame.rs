@@ -105,7 +105,7 @@ impl Frame {
         };
         match serialization {
             Serialization::Json => header_json::decode(header, &mut frame.header)?,
-            Serialization::Binary => header_binary::decode(header.freeze(), &mut frame.header)?,
+            Serialization::Binary => header_binary::decode(header, &mut frame.header)?,
         }
         Ok(Some(frame))
     }

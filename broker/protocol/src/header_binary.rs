@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
+use bytestring::ByteString;
 
 use crate::digits::Digits;
 use crate::encode::Head;
@@ -12,7 +13,8 @@ use crate::{Error, Flag, Header, Language, RequestCode, Version};
 /// Bytes before the remark.
 const FIXED: usize = 17;
 
-pub(crate) fn decode(text: Bytes, header: &mut Header) -> Result<(), Error> {
+/// Reads a header. What stands between its texts is blanked, so that the whole is text too.
+pub(crate) fn decode(mut text: BytesMut, header: &mut Header) -> Result<(), Error> {
     let short = || Error::Frame {
         why: "the binary header is cut short",
     };
@@ -30,49 +32,42 @@ pub(crate) fn decode(text: Bytes, header: &mut Header) -> Result<(), Error> {
     } else {
         RequestCode(code).widened().0
     };
+    text[..FIXED - 4].fill(b' ');
     let mut at = FIXED - 4;
-    let remark = piece(&text, &mut at, 4).ok_or_else(short)?;
-    header.remark = match std::str::from_utf8(remark.of(&text)) {
-        Ok("") => None,
-        Ok(remark) => Some(Cow::Owned(remark.to_owned())),
-        Err(_) => {
-            return Err(Error::Frame {
-                why: "the remark is not UTF-8",
-            });
-        }
+    let remark = piece(&mut text, &mut at, 4).ok_or_else(short)?;
+    let all = {
+        let fields = text.get(at..at + 4).ok_or_else(short)?;
+        let length = u32::from_be_bytes(fields.try_into().expect("it is four bytes")) as usize;
+        let end = (at + 4).checked_add(length);
+        end.filter(|&end| end <= text.len()).ok_or_else(short)?
     };
-    let fields = piece(&text, &mut at, 4).ok_or_else(short)?;
-    at -= fields.length();
-    let end = at + fields.length();
-    let all = &text[..end];
-    // One look at everything spares a look at each piece, most of the time.
-    let ascii = all[at..].is_ascii();
+    text.truncate(all);
+    text[at..at + 4].fill(b' ');
+    at += 4;
     let mut received = header.ext.receive();
-    while at < end {
-        let name = piece(all, &mut at, 2).ok_or_else(short)?;
-        let value = piece(all, &mut at, 4).ok_or_else(short)?;
-        if !ascii
-            && [name, value]
-                .iter()
-                .any(|part| std::str::from_utf8(part.of(all)).is_err())
-        {
-            return Err(Error::Frame {
-                why: "a custom field is not UTF-8",
-            });
-        }
+    while at < all {
+        let name = piece(&mut text, &mut at, 2).ok_or_else(short)?;
+        let value = piece(&mut text, &mut at, 4).ok_or_else(short)?;
         // This form cannot tell an empty value from none; RocketMQ reads both as none.
         if value.length() > 0 {
             received.add(name, value)?;
         }
     }
+    let text = ByteString::try_from(text.freeze()).map_err(|_| Error::Frame {
+        why: "the remark or a custom field is not UTF-8",
+    })?;
+    let remark = remark.of_text(&text);
+    header.remark = (!remark.is_empty()).then(|| Cow::Owned(remark.to_owned()));
     header.ext.receive_text(text);
     Ok(())
 }
 
-/// Reads a length of `width` bytes and steps over as many bytes behind it.
-fn piece(text: &[u8], at: &mut usize, width: usize) -> Option<Span> {
-    let length = usize::try_from(text.get(*at..*at + width)?.get_uint(width)).ok()?;
+/// Reads a length of `width` bytes, blanks it and steps over as many bytes behind it.
+fn piece(text: &mut [u8], at: &mut usize, width: usize) -> Option<Span> {
     let start = *at + width;
+    let prefix = text.get_mut(*at..start)?;
+    let length = usize::try_from((&*prefix).get_uint(width)).ok()?;
+    prefix.fill(b' ');
     let end = start.checked_add(length).filter(|&end| end <= text.len())?;
     *at = end;
     Some(Span::new(start, end))

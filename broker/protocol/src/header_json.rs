@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::{BufMut, BytesMut};
+use bytestring::ByteString;
 
 use crate::digits::Digits;
 use crate::encode::Head;
@@ -17,12 +18,6 @@ const DEPTH_LIMIT: usize = 8;
 /// Reads a header. Escaped strings are unescaped where they lie, so that every
 /// field is a slice of the one buffer.
 pub(crate) fn decode(mut text: BytesMut, header: &mut Header) -> Result<(), Error> {
-    // Checked once, here: unescaping keeps it true.
-    if std::str::from_utf8(&text).is_err() {
-        return Err(Error::Frame {
-            why: "the header is not UTF-8",
-        });
-    }
     let Header {
         code,
         language,
@@ -35,9 +30,9 @@ pub(crate) fn decode(mut text: BytesMut, header: &mut Header) -> Result<(), Erro
     let mut fields = ext.receive();
     let mut has_code = false;
     let mut reader = Reader {
+        specials: Specials::new(&text),
         text: &mut text,
         at: 0,
-        specials: Specials::new(),
     };
     reader.object(|reader, name| {
         match name.of(reader.text) {
@@ -61,7 +56,9 @@ pub(crate) fn decode(mut text: BytesMut, header: &mut Header) -> Result<(), Erro
             why: "the header has no code",
         });
     }
-    header.ext.receive_text(text.freeze());
+    // Checked once, for all fields.
+    let text = ByteString::try_from(text.freeze()).map_err(|_| NO_TEXT)?;
+    header.ext.receive_text(text);
     Ok(())
 }
 
@@ -70,6 +67,10 @@ struct Reader<'t> {
     at: usize,
     specials: Specials,
 }
+
+const NO_TEXT: Error = Error::Frame {
+    why: "the header is not UTF-8",
+};
 
 const BROKEN: Error = Error::Frame {
     why: "the header is not the JSON it should be",
@@ -142,7 +143,7 @@ impl Reader<'_> {
         match std::str::from_utf8(span.of(self.text)) {
             Ok("") => Ok(Some(Cow::Borrowed(""))),
             Ok(remark) => Ok(Some(Cow::Owned(remark.to_owned()))),
-            Err(_) => Err(BROKEN),
+            Err(_) => Err(NO_TEXT),
         }
     }
 
@@ -244,11 +245,21 @@ impl Reader<'_> {
         }
     }
 
+    #[inline(always)]
     fn peek(&mut self) -> Option<u8> {
+        match self.text.get(self.at) {
+            Some(byte) if *byte > b' ' => Some(*byte),
+            _ => self.peek_behind_blanks(),
+        }
+    }
+
+    #[cold]
+    fn peek_behind_blanks(&mut self) -> Option<u8> {
         self.skip_blanks();
         self.text.get(self.at).copied()
     }
 
+    #[inline(always)]
     fn expect(&mut self, wanted: u8) -> Result<(), Error> {
         if self.peek() != Some(wanted) {
             return Err(BROKEN);
@@ -265,7 +276,6 @@ impl Reader<'_> {
         }
     }
 
-    #[inline]
     fn skip_blanks(&mut self) {
         while matches!(self.text.get(self.at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
             self.at += 1;
@@ -274,7 +284,7 @@ impl Reader<'_> {
 }
 
 fn number(text: &[u8]) -> Option<i32> {
-    Field::read(text)
+    Field::read(std::str::from_utf8(text).ok()?)
 }
 
 /// Writes the members in RocketMQ's order: by name, without those that are null.

@@ -1,6 +1,7 @@
 //! Strings inside JSON text: escaping on the way out, unescaping in place on the way in.
 
 use bytes::BufMut;
+use wide::u8x16;
 
 /// Writes a quoted string, escaped as RocketMQ's JSON writer does it.
 pub(crate) fn put_string(out: &mut impl BufMut, text: &str) {
@@ -40,43 +41,25 @@ fn put_escape(out: &mut impl BufMut, byte: u8) {
     }
 }
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
-
-/// Marks every zero byte of a word, and no other, by its highest bit.
-#[inline(always)]
-fn zeros(word: u64) -> u64 {
-    !(((word & !HIGHS) + !HIGHS) | word | !HIGHS)
-}
-
-#[inline(always)]
-fn quotes_and_backslashes(word: u64) -> u64 {
-    zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')))
-}
-
-/// Walks over the quotes and backslashes of a text, from the front to the back.
+/// Finds the quotes and backslashes of a text, from the front to the back.
 ///
 /// The strings of a header are short: a search that begins anew for each of them costs more
-/// than one look at all bytes, eight at a time, that notes where they end.
+/// than one look at all bytes, a block at a time.
 pub(crate) struct Specials {
-    places: [u32; Specials::NOTED],
-    noted: usize,
-    used: usize,
-    /// Where the next word to look at begins.
-    next: usize,
+    /// Bit by bit, which bytes of the block are quotes or backslashes.
+    marks: u64,
+    /// Where the block begins.
+    block: usize,
 }
 
 impl Specials {
-    /// How many places are noted at a time, and how many may come with one word.
-    const NOTED: usize = 64;
-    const OF_A_WORD: usize = 8;
+    /// As many bytes as a word has bits.
+    const BLOCK: usize = u64::BITS as usize;
 
-    pub(crate) fn new() -> Specials {
+    pub(crate) fn new(text: &[u8]) -> Specials {
         Specials {
-            places: [0; Specials::NOTED],
-            noted: 0,
-            used: 0,
-            next: 0,
+            marks: marks_at(text, 0),
+            block: 0,
         }
     }
 
@@ -84,64 +67,79 @@ impl Specials {
     /// changed meanwhile, what lies behind it may not.
     #[inline(always)]
     pub(crate) fn from(&mut self, text: &[u8], from: usize) -> Option<usize> {
-        loop {
-            while self.used < self.noted {
-                let at = self.places[self.used % Specials::NOTED] as usize;
-                self.used += 1;
-                if at >= from {
-                    return Some(at);
-                }
-            }
-            if !self.look_on(text) {
-                return None;
+        let within = from - self.block;
+        if within < Specials::BLOCK {
+            let marks = self.marks >> within;
+            if marks != 0 {
+                return Some(from + marks.trailing_zeros() as usize);
             }
         }
+        self.look_on(text, from)
     }
 
-    /// Notes the next places. False when the text is at its end.
-    #[inline(never)]
-    fn look_on(&mut self, text: &[u8]) -> bool {
-        (self.used, self.noted) = (0, 0);
-        while self.noted <= Specials::NOTED - Specials::OF_A_WORD {
-            let Some(rest) = text.get(self.next..).filter(|rest| !rest.is_empty()) else {
-                return self.noted > 0;
-            };
-            let word = match rest.first_chunk() {
-                Some(word) => u64::from_le_bytes(*word),
-                None => {
-                    let mut word = [0; 8];
-                    word[..rest.len()].copy_from_slice(rest);
-                    u64::from_le_bytes(word)
-                }
-            };
-            let mut marks = quotes_and_backslashes(word);
-            while marks != 0 {
-                let at = self.next + marks.trailing_zeros() as usize / 8;
-                self.places[self.noted % Specials::NOTED] = at as u32;
-                self.noted += 1;
-                marks &= marks - 1;
+    /// Moves on to the block that has the first at or behind `from`.
+    fn look_on(&mut self, text: &[u8], from: usize) -> Option<usize> {
+        self.block = from.max(self.block + Specials::BLOCK);
+        while self.block < text.len() {
+            self.marks = marks_at(text, self.block);
+            if self.marks != 0 {
+                return Some(self.block + self.marks.trailing_zeros() as usize);
             }
-            self.next += 8;
+            self.block += Specials::BLOCK;
         }
-        true
+        self.marks = 0;
+        None
     }
 }
 
-/// Bytes before the first that must be escaped. Looks at eight bytes at a time.
-#[inline]
-fn safe_length(text: &[u8]) -> usize {
-    let (words, rest) = text.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let below_blank = u64::wrapping_sub(word, ONES * 0x20) & !word & HIGHS;
-        let found = quotes_and_backslashes(word) | below_blank;
-        if found != 0 {
-            // The lowest mark is right, those above it need not be.
-            return at * 8 + found.trailing_zeros() as usize / 8;
+/// Which bytes of the block at `at` are quotes or backslashes, the first in the lowest bit.
+fn marks_at(text: &[u8], at: usize) -> u64 {
+    let rest = &text[at..];
+    match rest.first_chunk() {
+        Some(block) => marks(block),
+        None => {
+            let mut block = [0; Specials::BLOCK];
+            block[..rest.len()].copy_from_slice(rest);
+            marks(&block)
         }
     }
-    let special = |byte: &u8| matches!(byte, 0..0x20 | b'"' | b'\\');
-    words.len() * 8 + rest.iter().position(special).unwrap_or(rest.len())
+}
+
+/// Which bytes are quotes or backslashes, the first in the lowest bit.
+#[inline(always)]
+fn marks(block: &[u8; Specials::BLOCK]) -> u64 {
+    let (quote, backslash) = (u8x16::splat(b'"'), u8x16::splat(b'\\'));
+    let (sixteens, _) = block.as_chunks::<16>();
+    let mut marks = 0;
+    for (index, bytes) in sixteens.iter().enumerate() {
+        let bytes = u8x16::new(*bytes);
+        let found = bytes.simd_eq(quote) | bytes.simd_eq(backslash);
+        marks |= u64::from(found.to_bitmask()) << (index * 16);
+    }
+    marks
+}
+
+/// Bytes before the first that must be escaped.
+#[inline]
+fn safe_length(text: &[u8]) -> usize {
+    let (quote, backslash) = (u8x16::splat(b'"'), u8x16::splat(b'\\'));
+    let last_control = u8x16::splat(0x1f);
+    let special = |bytes: [u8; 16]| {
+        let bytes = u8x16::new(bytes);
+        let control = bytes.min(last_control).simd_eq(bytes);
+        (bytes.simd_eq(quote) | bytes.simd_eq(backslash) | control).to_bitmask()
+    };
+    let (sixteens, rest) = text.as_chunks::<16>();
+    for (index, bytes) in sixteens.iter().enumerate() {
+        let found = special(*bytes);
+        if found != 0 {
+            return index * 16 + found.trailing_zeros() as usize;
+        }
+    }
+    let mut last = [b' '; 16];
+    last[..rest.len()].copy_from_slice(rest);
+    let found = special(last).trailing_zeros() as usize;
+    sixteens.len() * 16 + found.min(rest.len())
 }
 
 /// Unescapes, where it lies, a string of `text` that starts at `start` and has its first escape
@@ -248,7 +246,7 @@ mod tests {
             let expected: Vec<usize> = (0..length)
                 .filter(|at| matches!(text[*at], b'"' | b'\\'))
                 .collect();
-            let mut specials = Specials::new();
+            let mut specials = Specials::new(&text);
             let mut from = 0;
             let mut found = Vec::new();
             while let Some(at) = specials.from(&text, from) {
@@ -257,7 +255,8 @@ mod tests {
             }
             assert_eq!(found, expected, "{text:?}");
         }
-        let mut specials = Specials::new();
-        assert_eq!(specials.from(b"\"a\"b\"c\" \"", 3), Some(4));
+        let text = b"\"a\"b\"c\" \"";
+        assert_eq!(Specials::new(text).from(text, 3), Some(4));
+        assert_eq!(Specials::new(b"").from(b"", 0), None);
     }
 }

@@ -16,8 +16,8 @@ pub enum Boundary {
 impl<'a> Field<'a> for Boundary {
     const EXPECTED: &'static str = "lower or upper";
     /// As in RocketMQ, whatever is not `upper` is lower.
-    fn read(text: &'a [u8]) -> Option<Self> {
-        Some(if text.eq_ignore_ascii_case(b"upper") {
+    fn read(text: &'a str) -> Option<Self> {
+        Some(if text.eq_ignore_ascii_case("upper") {
             Boundary::Upper
         } else {
             Boundary::Lower

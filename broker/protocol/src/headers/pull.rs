@@ -28,7 +28,7 @@ impl std::ops::BitOr for PullFlags {
 
 impl<'a> Field<'a> for PullFlags {
     const EXPECTED: &'static str = "a 32-bit integer";
-    fn read(text: &'a [u8]) -> Option<Self> {
+    fn read(text: &'a str) -> Option<Self> {
         i32::read(text).map(PullFlags)
     }
     fn write(&self, name: &'static str, sink: &mut impl FieldSink) {
