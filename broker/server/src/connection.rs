@@ -138,7 +138,11 @@ impl Connection {
                 let Some(frame) = Frame::decode(&mut input)? else {
                     break;
                 };
-                self.take(frame).await;
+                if let Some(alone) = self.gather(frame) {
+                    // What came first is started first.
+                    self.take_gathered().await;
+                    self.take_alone(alone).await;
+                }
             }
             self.take_gathered().await;
             if !self.output.is_empty() {
@@ -178,21 +182,20 @@ impl Connection {
         self.waiting.len() < IN_FLIGHT && self.bytes_in_flight < BYTES_IN_FLIGHT
     }
 
-    /// Starts one request; most are answered before this returns.
-    async fn take(&mut self, frame: Frame) {
+    /// Keeps a request that may go with others; gives back one that has to go alone.
+    fn gather(&mut self, frame: Frame) -> Option<Frame> {
         if frame.header.flag.is_response() {
             self.channel.answered(frame);
-            return;
+            return None;
         }
         if self.door.gathers(&frame) {
             self.gathered.push(frame);
-            return;
+            return None;
         }
-        // What came first is started first.
-        self.take_gathered().await;
-        self.take_alone(frame).await;
+        Some(frame)
     }
 
+    /// Starts one request; most are answered before this returns.
     async fn take_alone(&mut self, frame: Frame) {
         let caller = Caller::of(&frame);
         let bytes = frame.body.len();
