@@ -16,6 +16,9 @@ pub use map::Mapped;
 pub use real::RealDisk;
 pub use sim::{DiskFailure, Faults, Operation, SimDisk};
 
+/// Bytes written at a time where zeros have to be written.
+const ZEROS: usize = 1 << 20;
+
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Open {
@@ -160,6 +163,19 @@ pub trait File: Send + Sync {
     /// Reserves space for the first `len` bytes, so that writing them cannot run out of it.
     /// A shorter file grows to `len` with zeros.
     fn allocate(&self, len: u64) -> io::Result<()>;
+
+    /// Makes a range read as zeros and keeps its space, where the file system can without
+    /// writing it.
+    fn zero(&self, range: Range<u64>) -> io::Result<()> {
+        let zeros = vec![0; ZEROS];
+        let mut at = range.start;
+        while at < range.end {
+            let bytes = usize::try_from(range.end - at).unwrap_or(ZEROS).min(ZEROS);
+            self.write_all_at(&zeros[..bytes], at)?;
+            at += bytes as u64;
+        }
+        Ok(())
+    }
 
     /// Cuts the file, or extends it with zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;

@@ -11,13 +11,10 @@ use std::sync::Arc;
 use rustix::fs::{FallocateFlags, FlockOperation};
 use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
 
-use super::{Advice, DirEntry, Disk, DiskLock, File, FileId, Mapped, Open, Space};
+use super::{Advice, DirEntry, Disk, DiskLock, File, FileId, Mapped, Open, Space, ZEROS};
 
 /// More slices than this are refused by the kernel; the rest is the caller's next call.
 const MAX_SLICES: usize = 1024;
-
-/// Bytes written at a time where the file system cannot reserve space by itself.
-const ZEROS: usize = 1 << 20;
 
 /// The machine's file systems.
 #[derive(Clone, Copy, Debug, Default)]
@@ -182,6 +179,19 @@ impl File for RealFile {
         match retry_on_intr(|| rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, len)) {
             Ok(()) => Ok(()),
             Err(Errno::OPNOTSUPP) => self.write_zeros(self.len()?..len),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn zero(&self, range: Range<u64>) -> io::Result<()> {
+        let len = range.end.saturating_sub(range.start);
+        if len == 0 {
+            return Ok(());
+        }
+        let how = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
+        match retry_on_intr(|| rustix::fs::fallocate(&self.file, how, range.start, len)) {
+            Ok(()) => Ok(()),
+            Err(Errno::OPNOTSUPP) => self.write_zeros(range),
             Err(error) => Err(error.into()),
         }
     }
