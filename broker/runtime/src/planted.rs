@@ -23,12 +23,15 @@ pub enum Planted {
     RetryFlush,
     /// A start believes a record whose checksum does not hold. Breaks D2.
     BelieveRecord,
+    /// A start believes a sound record that names another place: a recycled file is full of them.
+    /// Breaks D2.
+    BelieveOldRecord,
     /// A consumer commits an offset behind messages it has not finished. Breaks D11.
     CommitPastGap,
 }
 
 impl Planted {
-    pub const ALL: [Planted; 8] = [
+    pub const ALL: [Planted; 9] = [
         Planted::AckBeforeFlush,
         Planted::SkipSyncDir,
         Planted::IndexAheadOfFlush,
@@ -36,6 +39,7 @@ impl Planted {
         Planted::ReuseOffset,
         Planted::RetryFlush,
         Planted::BelieveRecord,
+        Planted::BelieveOldRecord,
         Planted::CommitPastGap,
     ];
 

@@ -20,6 +20,7 @@ mod publisher;
 mod queue_index;
 mod read;
 mod recovery;
+mod recycle_pool;
 mod retention;
 mod segment;
 mod segments;

@@ -8,6 +8,7 @@
 mod end;
 mod facts;
 mod files;
+mod leftovers;
 mod replay;
 mod scan;
 mod verdict;
@@ -30,6 +31,7 @@ use crate::{Error, RecordChecksum, Settings};
 pub(crate) use end::zero;
 pub(crate) use facts::Facts;
 pub(crate) use files::{Fault, Laid, MOVED, Piece};
+pub(crate) use leftovers::last_own;
 pub(crate) use scan::{LogEnd, last_written, resume, scan};
 pub(crate) use verdict::{NOTHING, Stretch, durable_until, walk};
 use verdict::{Verdict, judge};
@@ -86,7 +88,7 @@ pub(crate) fn recover(
 ) -> Result<Recovered, Error> {
     let mut facts = Facts::gather(disk, layout)?;
     let laid = facts.lay_out()?;
-    let mut segments = files::open_segments(disk.as_ref(), layout, &facts.survey, laid)?;
+    let mut segments = files::open_segments(&facts, laid)?;
     let log_min = segments.first().map_or(0, |segment| segment.start);
     let log_space = segments.last().map_or(log_min, |segment| segment.end());
     let saved = facts.saved.take().filter(|saved| {

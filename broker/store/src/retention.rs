@@ -25,12 +25,19 @@ impl Shared {
         if now || filling || settings.delete_hours.contains(&hour_of(self.clock.wall())) {
             self.delete_expired()?;
         }
-        let space = self.space()?;
-        if used_percent(space) >= u64::from(self.settings.clean_percent) {
+        let mut space = self.space()?;
+        let nearly_full = |space| used_percent(space) >= u64::from(self.settings.clean_percent);
+        if nearly_full(space) && self.segments.recycled() > 0 {
+            self.segments.drop_recycled();
+            space = self.space()?;
+        }
+        if nearly_full(space) {
             let segments = self.segments.all();
             if let [oldest, _, ..] = &segments[..] {
                 tracing::warn!(?space, segment = ?oldest.path, "the disk is nearly full");
                 self.delete_below(oldest.end())?;
+                self.segments.drop_recycled();
+                space = self.space()?;
             }
         }
         let refuse = u64::from(self.settings.refuse_percent);
@@ -110,7 +117,10 @@ pub(crate) fn first_stored(segment: &Segment) -> Result<Option<Timestamp>, Error
         .file
         .read_exact_at(&mut record, 0)
         .map_err(Error::disk(doing))?;
-    Ok(view(&record).ok().map(|record| record.stored))
+    let record = view(&record).ok();
+    // A recycled file begins with a record of another place until it is used.
+    let here = record.filter(|record| record.log_offset.0 == segment.start);
+    Ok(here.map(|record| record.stored))
 }
 
 #[cfg(test)]

@@ -5,12 +5,18 @@ use std::sync::Arc;
 
 use runtime::File;
 
+/// Follows what was written last, and is overwritten by what comes next. RocketMQ's scan stops
+/// here, and would go on through the old records of a recycled file: it does not compare places.
+pub(crate) const END: [u8; 8] = [0; 8];
+
 /// A file named by the log offset it begins at, with space for `len` bytes.
 pub(crate) struct Segment {
     pub start: u64,
     pub len: u64,
     pub file: Arc<dyn File>,
     pub path: PathBuf,
+    /// It may hold records of an earlier use behind those of this one.
+    pub recycled: bool,
 }
 
 impl Segment {

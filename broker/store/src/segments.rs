@@ -3,7 +3,8 @@
 //! A new file is allocated and synced, name and all, before it is offered: a full disk shows
 //! itself here and never at an append. Where senders wait for the flush it is also filled with
 //! zeros, since a flush of overwritten space is cheaper than one of fresh space; where nobody
-//! waits, that would write every byte twice for nothing.
+//! waits, that would write every byte twice for nothing. The file of a deleted segment is better
+//! than a new one: see [`RecyclePool`].
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 use runtime::{Clock, Disk, File, Moment, Open, Planted, Space, Tasks};
 
+use crate::recycle_pool::RecyclePool;
 use crate::segment::{Segment, file_name};
 use crate::{Error, Flush};
 
@@ -31,6 +33,7 @@ pub(crate) struct Segments {
     directory: PathBuf,
     segment_bytes: u64,
     flush: Flush,
+    pool: RecyclePool,
     /// Oldest first. Changed by the append leader and by retention, under `changing`.
     list: ArcSwap<Vec<Arc<Segment>>>,
     changing: Mutex<()>,
@@ -64,8 +67,8 @@ impl Segments {
         tasks: Tasks,
         directory: PathBuf,
         (segment_bytes, flush): (u64, Flush),
-        found: Vec<Arc<Segment>>,
-        spare: Option<Arc<Segment>>,
+        pool: RecyclePool,
+        (found, spare): (Vec<Arc<Segment>>, Option<Arc<Segment>>),
     ) -> Self {
         Self {
             disk,
@@ -74,6 +77,7 @@ impl Segments {
             directory,
             segment_bytes,
             flush,
+            pool,
             list: ArcSwap::from_pointee(found),
             changing: Mutex::default(),
             spare: Mutex::new(spare.map_or(Spare::None, Spare::Ready)),
@@ -143,6 +147,28 @@ impl Segments {
         };
         *spare = Spare::Preparing { wanted: false };
         Some(start)
+    }
+
+    /// Gives the space back that recycled files hold.
+    pub(crate) fn drop_recycled(&self) {
+        self.pool.empty();
+    }
+
+    /// How many files wait to be used again.
+    pub(crate) fn recycled(&self) -> usize {
+        self.pool.files()
+    }
+
+    /// Leaves nothing behind `end`, where the log ends: RocketMQ goes on with an orderly closed
+    /// log as well, and writes no zero word behind its records.
+    pub(crate) fn clear_behind(&self, end: u64) -> Result<(), Error> {
+        let Some(segment) = self.holding(end).filter(|segment| segment.recycled) else {
+            return Ok(());
+        };
+        let file = &segment.file;
+        file.zero(end - segment.start..segment.len)
+            .and_then(|()| file.fdatasync())
+            .map_err(Error::disk("clearing the end of the log"))
     }
 
     /// Sees to it that nothing is made any more.
@@ -246,6 +272,18 @@ impl Segments {
 
     fn make(&self, start: u64, fill: bool) -> io::Result<Arc<Segment>> {
         let path = self.directory.join(file_name(start));
+        let segment = |file, path, recycled| {
+            Arc::new(Segment {
+                start,
+                len: self.segment_bytes,
+                file,
+                path,
+                recycled,
+            })
+        };
+        if let Some(file) = self.pool.take(start, &path) {
+            return Ok(segment(file, path, true));
+        }
         let unready = self.directory.join(file_name(start) + UNREADY);
         let made = self.make_file(&unready, fill).and_then(|file| {
             self.disk.rename(&unready, &path)?;
@@ -255,12 +293,7 @@ impl Segments {
             Ok(file)
         });
         match made {
-            Ok(file) => Ok(Arc::new(Segment {
-                start,
-                len: self.segment_bytes,
-                file,
-                path,
-            })),
+            Ok(file) => Ok(segment(file, path, false)),
             Err(error) => {
                 // Gives back what was allocated; what is left goes at the next start.
                 let _ = self.disk.unlink(&unready);
@@ -296,7 +329,7 @@ impl Segments {
     }
 
     /// Takes the oldest segments that end at or below `min` out of the log, but never the
-    /// last. Their files are unlinked; readers that hold one may finish.
+    /// last. Their files are recycled or deleted; readers that hold one may finish.
     pub(crate) fn drop_below(&self, min: u64) -> Result<Vec<Arc<Segment>>, Error> {
         let dropped = {
             let _changing = self.changing.lock();
@@ -311,10 +344,9 @@ impl Segments {
             dropped
         };
         for segment in &dropped {
-            let gone = self.disk.unlink(&segment.path);
             // One by one, so that no crash leaves a gap behind.
-            gone.and_then(|()| self.disk.fsync_dir(&self.directory))
-                .map_err(Error::disk("deleting a segment"))?;
+            let gone = self.pool.put(segment);
+            gone.map_err(Error::disk("deleting a segment"))?;
         }
         if !dropped.is_empty() {
             let mut spare = self.spare.lock();

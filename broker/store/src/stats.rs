@@ -19,6 +19,8 @@ pub struct Stats {
     pub log_durable: u64,
     /// Bytes of the log's files.
     pub file_bytes: u64,
+    /// Files of deleted segments that wait to be used again.
+    pub recycled_files: u64,
     /// Bytes kept in memory for readers at the tail, and where they begin.
     pub hot_bytes: u64,
     pub hot_start: Option<u64>,

@@ -24,12 +24,17 @@ use crate::publisher::Publisher;
 use crate::queue_index::QueueIndex;
 use crate::read::{Bounds, Read, ReadLimit};
 use crate::recovery::{Recovered, Recovery, recover};
+use crate::recycle_pool::RecyclePool;
 use crate::retention::first_stored;
 use crate::segments::Segments;
 use crate::stats::Counters;
 use crate::time_search::Boundary;
 use crate::watermark::Watermark;
 use crate::{Appended, Arrivals, Error, Flush, IndexEntry, RecordChecksum, Settings, Stats};
+
+/// How far the fence stands in front of the log's end: far enough to move it in time, near enough
+/// to be searched after a crash, when what lies there is no longer in memory.
+const FENCE_BYTES: u64 = 64 << 20;
 
 /// Handle to a store directory that is open. Cheap to clone.
 ///
@@ -112,14 +117,22 @@ impl MessageStore {
             ..
         } = recovered;
         let settings = Arc::new(settings);
+        let begin = recovered.segments.first();
+        let pool = RecyclePool::open(
+            disk.clone(),
+            layout.recycled.clone(),
+            settings.segment_bytes,
+            settings.record_checksum == RecordChecksum::Record,
+            begin.map_or(0, |segment| segment.start),
+        )?;
         let segments = Arc::new(Segments::new(
             disk.clone(),
             clock.clone(),
             tasks.clone(),
             layout.log.clone(),
             (settings.segment_bytes, settings.flush),
-            recovered.segments,
-            recovered.spare,
+            pool,
+            (recovered.segments, recovered.spare),
         ));
         let active = segments.active(end)?;
         let ring = Arc::new(HotRing::new(settings.hot_bytes));
@@ -148,8 +161,7 @@ impl MessageStore {
             recovered.guard,
             recovered.generation,
         );
-        // A quarter of a segment: far enough to move it in time, near enough to be searched.
-        let window = settings.segment_bytes / 4;
+        let window = FENCE_BYTES.min(settings.segment_bytes / 4);
         let fence = Fence::open(
             disk.as_ref(),
             &layout.fence,
@@ -454,6 +466,7 @@ impl MessageStore {
             hot_bytes: shared.ring.bytes() as u64,
             hot_start: shared.ring.start(),
             queues: shared.index.len() as u64,
+            recycled_files: shared.segments.recycled() as u64,
             index_keys: shared.keys.entries() as u64,
             damaged_records: shared.stats.damaged_records(),
             disk: shared.disk.space(&shared.layout.log).ok(),
@@ -510,6 +523,7 @@ impl Shared {
             return Err(broken);
         }
         self.checkpoints.save()?;
+        self.segments.clear_behind(self.publisher.mark.appended())?;
         let doing = "marking the store as closed";
         self.disk
             .unlink(&self.layout.abort)

@@ -8,6 +8,8 @@ mod disk;
 mod house;
 #[path = "promises/queues.rs"]
 mod queues;
+#[path = "promises/recycling.rs"]
+mod recycling;
 #[path = "promises/retention.rs"]
 mod retention;
 #[path = "promises/starts.rs"]

@@ -1,13 +1,16 @@
 //! What the store promises holds through crashes: seeded runs on a disk that forgets.
 //!
 //! A run appends single records and groups from several senders, reads along, and is then
-//! closed, killed, or loses power, several times over. `STORE_SEED` repeats one seed,
+//! closed, killed, or loses power, several times over. Its segments are recycled ones, full of old
+//! records, and in some runs the oldest go meanwhile and come back as the next. `STORE_SEED` repeats one seed,
 //! `STORE_SEEDS` sets how many are tried.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 #[path = "simulated/history.rs"]
 mod history;
+#[path = "../../../tests/simulation/src/old_files.rs"]
+mod old_files;
 #[path = "simulated/world.rs"]
 mod world;
 

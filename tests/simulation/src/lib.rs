@@ -8,6 +8,7 @@
 
 mod consumers;
 mod nemesis;
+mod old_files;
 mod plan;
 mod producers;
 mod recorder;

@@ -1,24 +1,29 @@
 //! What outlives processes: machines, their disks, the network, and time.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use client::{Client, NewTopic, Settings as ClientSettings};
 use history::Event;
 use metadata::{MemoryTables, Metadata};
-use model::Topic;
+use model::{Message, Topic};
 use runtime::{Rng, SimClock, SimDisk, SimNet, Tasks};
 use server::{Broker, BrokerSettings, NameServer};
 use store::{MessageStore, Settings};
 
+use crate::old_files::OldFiles;
 use crate::recorder::Recorder;
 
 pub(crate) const NAMES_HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 pub(crate) const BROKER_HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 const NAMES: SocketAddr = SocketAddr::new(NAMES_HOST, 9876);
 pub(crate) const BROKER: SocketAddr = SocketAddr::new(BROKER_HOST, 10911);
+
+const ROOT: &str = "/store";
+/// Number of the messages in old files: none that is sent has it.
+const OLD: u64 = 9_999_999;
 
 pub(crate) struct World {
     pub(crate) rng: Rng,
@@ -28,6 +33,7 @@ pub(crate) struct World {
     pub(crate) recorder: Recorder,
     tables: MemoryTables,
     settings: Settings,
+    old: OldFiles,
     names: Option<Tasks>,
     broker: Option<Process>,
     lives: u64,
@@ -59,11 +65,25 @@ impl Host {
     }
 }
 
+/// Messages of a queue that every run has.
+fn old_messages() -> Vec<Message> {
+    let topic = Topic::parse("topic-0").expect("a topic");
+    let body = |padding| format!("{OLD} {}", "x".repeat(padding));
+    let sizes = [0, 17, 3, 44, 29].into_iter();
+    sizes
+        .map(|padding| Message::new(topic.clone(), 0, body(padding)))
+        .collect()
+}
+
 impl World {
     pub(crate) fn new(rng: Rng, clock: SimClock, settings: Settings, recorder: Recorder) -> World {
+        let disk = SimDisk::new(rng.split("disk"));
+        let old = OldFiles::new(settings.segment_bytes, old_messages());
+        old.lay_first(disk.mount().as_ref(), Path::new(ROOT));
         World {
             net: SimNet::new(),
-            disk: SimDisk::new(rng.split("disk")),
+            disk,
+            old,
             tables: MemoryTables::default(),
             names: None,
             broker: None,
@@ -103,6 +123,8 @@ impl World {
     /// Starts the broker over what its last life left. A sound disk always opens.
     pub(crate) async fn start_broker(&mut self) {
         let (tasks, rng) = self.tasks("broker");
+        self.old
+            .lay_waiting(self.disk.mount().as_ref(), Path::new(ROOT));
         let store = self
             .open_store(&tasks)
             .unwrap_or_else(|why| panic!("R1: the store does not open: {why}"));
@@ -126,7 +148,7 @@ impl World {
     }
 
     fn open_store(&self, tasks: &Tasks) -> Result<MessageStore, store::Error> {
-        let (root, clock) = (PathBuf::from("/store"), self.clock.clock());
+        let (root, clock) = (PathBuf::from(ROOT), self.clock.clock());
         let settings = self.settings.clone();
         MessageStore::open(root, settings, self.disk.mount(), clock, tasks.clone())
             .map(|(store, _)| store)

@@ -11,6 +11,7 @@ use super::request::{Appended, Outcome, Request, Written};
 use crate::Error;
 use crate::hot_ring::HotRing;
 use crate::publisher::StagedRecord;
+use crate::segment::END;
 
 /// Records up to this size are copied into the hot ring's buffers on their way. A larger body
 /// is written from where the network put it.
@@ -149,7 +150,7 @@ impl Batch {
     }
 
     pub(super) fn write(&self, file: &dyn File, at: u64) -> io::Result<()> {
-        let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(self.pieces.len());
+        let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(self.pieces.len() + 1);
         for piece in &self.pieces {
             match piece {
                 Piece::Copied { bytes, .. } => slices.push(IoSlice::new(bytes)),
@@ -162,6 +163,8 @@ impl Batch {
                 ),
             }
         }
+        // There is room: a segment always has some left for the blank that ends it.
+        slices.push(IoSlice::new(&END));
         write_all(file, &mut slices, at)
     }
 

@@ -12,7 +12,7 @@ use super::{HIDDEN, LOST, Loss, SHORT, Told, encode};
 use crate::Error;
 use crate::layout::Layout;
 use crate::queue_index::QueueIndex;
-use crate::segment::{Segment, file_name};
+use crate::segment::{END, Segment, file_name};
 use crate::segments::UNREADY;
 
 /// Losses in one record.
@@ -41,7 +41,11 @@ pub(crate) fn append(
         let length = unplaced.len() as u64;
         at = make_room(disk, layout, segments, at, length).map_err(Error::disk(doing))?;
         let place = (QueueOffset(0), LogOffset(at), Timestamp(stored));
-        let record = unplaced.place(place.0, place.1, place.2).to_bytes();
+        let mut record = unplaced
+            .place(place.0, place.1, place.2)
+            .to_bytes()
+            .to_vec();
+        record.extend_from_slice(&END);
         let holding = segments.iter().find(|segment| segment.end() > at);
         let segment = holding.expect("room was made in a segment");
         let file = &segment.file;
@@ -123,6 +127,7 @@ fn make_segment(disk: &dyn Disk, directory: &Path, before: &Segment) -> std::io:
         len,
         file,
         path,
+        recycled: false,
     })
 }
 

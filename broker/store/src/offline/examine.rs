@@ -19,9 +19,7 @@ use super::view::View;
 use crate::Error;
 use crate::guard::Guard;
 use crate::layout::Layout;
-use crate::recovery::{
-    Facts, Laid, LogEnd, Piece, Stretch, durable_until, last_written, resume, walk,
-};
+use crate::recovery::{Facts, Laid, LogEnd, Piece, Stretch, durable_until, last_own, resume, walk};
 use crate::segment::{Segment, file_name};
 
 /// Bytes of the log between two words about how far it is.
@@ -33,7 +31,7 @@ pub(super) struct Log {
     /// What is damaged, and when the record in front of it was stored.
     pub stretches: Vec<(Stretch, Option<i64>)>,
     pub end: LogEnd,
-    /// One more than the position of the last byte behind the end that is not zero.
+    /// One more than the position of the last byte behind the end that this log wrote.
     pub written: Option<u64>,
     /// The same within the segment that the end lies in.
     pub torn: Option<u64>,
@@ -132,6 +130,7 @@ pub(super) fn views(
                 len: piece.len,
             }),
             path: layout.log.join(file_name(piece.start)),
+            recycled: false,
         }))
     };
     pieces.iter().map(view).collect()
@@ -172,7 +171,7 @@ fn read(
     let mut written = None;
     let (mut torn, mut files_behind) = (None, Vec::new());
     for segment in segments.iter().filter(|segment| segment.end() > end.at) {
-        let here = last_written(segment, end.at, u64::MAX)?;
+        let here = last_own(segment, end.at, u64::MAX)?;
         if segment.start <= end.at {
             torn = here;
         } else if here.is_some() {

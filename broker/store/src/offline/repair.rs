@@ -131,6 +131,7 @@ impl Repair<'_> {
             len: held,
             file,
             path,
+            recycled: false,
         };
         let (from, to) = (start + len, start + held);
         self.lost_found.keep_bytes(&segment, from, to, "overlong")?;
@@ -226,6 +227,7 @@ impl Repair<'_> {
                 len: piece.len,
                 file: file.map_err(Error::disk(DOING))?,
                 path,
+                recycled: false,
             }));
         }
         Ok(())

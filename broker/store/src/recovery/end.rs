@@ -5,14 +5,15 @@ use std::sync::Arc;
 use model::LogOffset;
 use runtime::{Disk, Planted};
 
-use super::scan::{LogEnd, last_written};
+use super::leftovers::{is_open, last_own};
+use super::scan::{FRAME, LogEnd};
 use super::verdict::NOTHING;
 use super::{Cut, Facts};
 use crate::Error;
 use crate::segment::Segment;
 
-/// Makes everything behind the end as if it had never been written. Nothing was behind the
-/// fence.
+/// Makes everything behind the end as if it had never been written. Nothing was written behind
+/// the fence.
 pub(super) fn cut_behind(
     facts: &Facts<'_>,
     known_durable: Option<u64>,
@@ -25,7 +26,7 @@ pub(super) fn cut_behind(
     // From the back, so that being killed on the way leaves the same end to be found.
     while segments.len() > in_use + 1 {
         let last = segments.len() - 1;
-        let written = last_written(&segments[last], segments[last].start, fence)?;
+        let written = last_own(&segments[last], segments[last].start, fence)?;
         if written.is_none() && last == in_use + 1 {
             break;
         }
@@ -34,9 +35,15 @@ pub(super) fn cut_behind(
         segments.pop();
     }
     if let Some(active) = segments.get(in_use) {
-        let written = last_written(active, end.at, fence)?;
+        let written = last_own(active, end.at, fence)?;
         written_to = written_to.max(written);
-        if let Some(written) = written {
+        // RocketMQ's scan takes any sound record for one of this place, unless a zero word stops
+        // it.
+        let word = match is_open(active, end.at)? {
+            true => Some((end.at + FRAME).min(active.end())),
+            false => None,
+        };
+        if let Some(written) = written.max(word) {
             let early = u64::from(Planted::TruncateOffByOne.is_active());
             zero(
                 active,

@@ -96,6 +96,7 @@ impl<'a> Facts<'a> {
             len: piece.len,
             file: file.map_err(Error::disk("opening the log"))?,
             path,
+            recycled: false,
         };
         let segments = [Arc::new(segment)];
         let found = find_valid(&segments, self.guard(), piece.start, piece.end())?;

@@ -12,6 +12,8 @@ use model::Checksum;
 use model::record::{Frame, check};
 use runtime::{Disk, File, Open};
 
+use super::Facts;
+use super::scan::{HEAD, stated_offset};
 use crate::Error;
 use crate::layout::Layout;
 use crate::segment::{Segment, file_start};
@@ -20,9 +22,6 @@ use crate::segments::UNREADY;
 pub(crate) use fault::Fault;
 pub(crate) use layout_of_log::{Laid, Piece};
 
-/// Where the log offset lies in a record, and the bytes up to behind it.
-const OFFSET_AT: usize = 28;
-const HEAD: usize = 36;
 /// Ends the name of a file that a repair is about to give another one.
 pub(crate) const MOVED: &str = ".moved";
 /// Bytes a segment must have: a filler of all of it.
@@ -109,11 +108,7 @@ fn first(file: &dyn File, len: u64, start: Option<u64>) -> std::io::Result<First
         }
         _ => return Ok(First::Unclear),
     };
-    let stated = head
-        .get(OFFSET_AT..HEAD)
-        .and_then(|bytes| bytes.try_into().ok())
-        .map(u64::from_be_bytes);
-    if stated == start {
+    if stated_offset(&head) == start {
         return Ok(First::Here);
     }
     // Only a sound record may say that the name is wrong.
@@ -126,12 +121,8 @@ fn first(file: &dyn File, len: u64, start: Option<u64>) -> std::io::Result<First
 }
 
 /// Opens the files of a log that nothing speaks against, and takes away what a kill left.
-pub(super) fn open_segments(
-    disk: &dyn Disk,
-    layout: &Layout,
-    survey: &Survey,
-    laid: Laid,
-) -> Result<Vec<Arc<Segment>>, Error> {
+pub(super) fn open_segments(facts: &Facts<'_>, laid: Laid) -> Result<Vec<Arc<Segment>>, Error> {
+    let (disk, layout, survey) = (facts.disk.as_ref(), facts.layout, &facts.survey);
     if let Some(fault) = laid.faults.first() {
         return Err(refused(layout, fault.to_string()));
     }
@@ -153,6 +144,8 @@ pub(super) fn open_segments(
             len: piece.len,
             file,
             path,
+            // An orderly stop leaves nothing behind the end.
+            recycled: facts.crashed,
         }))
     };
     laid.pieces.into_iter().map(open).collect()

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::scan::{LogEnd, last_written, resume, scan_while};
+use super::leftovers::last_own;
+use super::scan::{LogEnd, resume, scan_while};
 use crate::Error;
 use crate::guard::Guard;
 use crate::segment::Segment;
@@ -62,7 +63,7 @@ pub(crate) fn durable_until(
 /// Where the last segment begins that holds anything.
 fn last_with_data(segments: &[Arc<Segment>]) -> Result<u64, Error> {
     for segment in segments.iter().rev() {
-        if last_written(segment, segment.start, u64::MAX)?.is_some() {
+        if last_own(segment, segment.start, u64::MAX)?.is_some() {
             return Ok(segment.start);
         }
     }

@@ -1,6 +1,6 @@
 //! What was sent, what became of it, and whether the store may look as it does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use model::record::decode;
 use model::{LogOffset, QueueId, QueueOffset};
@@ -46,7 +46,9 @@ pub struct Held {
 pub struct History {
     pub sent: BTreeMap<u64, Sent>,
     /// Messages a reader has seen since the last crash.
-    pub seen: BTreeSet<u64>,
+    pub seen: BTreeMap<u64, LogOffset>,
+    /// Retention was asked to delete, and may have deleted what lies before this.
+    pub deletable: LogOffset,
 }
 
 /// Which losses the last end of the store allows.
@@ -106,6 +108,14 @@ pub fn id_of(body: &[u8]) -> u64 {
         .expect("our own body")
 }
 
+/// The queue is there, and what it holds comes later than this message.
+fn begins_behind(content: &Content, appended: &Appended) -> bool {
+    content.get(&appended.queue).is_some_and(|held| {
+        let first = held.first();
+        first.is_none_or(|first| first.offset > appended.queue_offset)
+    })
+}
+
 impl History {
     /// Holds the store's content against what was sent, and settles what was unknown.
     pub fn check(&mut self, content: &Content, loss: Loss) {
@@ -127,13 +137,19 @@ impl History {
         }
         self.check_groups(&held);
         let mut first_lost = None;
+        let deletable = self.deletable;
         for sent in self.sent.values_mut() {
             let found = held.get(&sent.id);
-            let seen = self.seen.contains(&sent.id);
+            let seen = self.seen.get(&sent.id).is_some_and(|at| *at >= deletable);
             match (&sent.outcome, found) {
                 (Outcome::Acknowledged { appended, .. }, Some(found)) => {
                     assert_eq!(found.at, appended.log_offset, "D3: {sent:?}");
                     assert_eq!(found.offset, appended.queue_offset, "D3: {sent:?}");
+                }
+                (Outcome::Acknowledged { appended, .. }, None)
+                    if appended.log_offset < deletable && begins_behind(content, appended) =>
+                {
+                    sent.outcome = Outcome::Gone;
                 }
                 (Outcome::Acknowledged { appended, durable }, None) => {
                     assert!(
@@ -178,6 +194,7 @@ impl History {
             );
         }
         self.seen.clear();
+        self.deletable = LogOffset(0);
     }
 
     fn check_order(&self, messages: &[Held]) {

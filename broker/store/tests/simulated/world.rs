@@ -2,17 +2,22 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use model::record::{Unplaced, decode};
-use model::{Checksum, Message, QueueId, Topic};
+use model::{Checksum, LogOffset, Message, Topic};
 use runtime::{Clock, Faults, Rng, SimClock, SimDisk, Tasks};
 use store::{Error, Flush, MessageStore, ReadLimit, Recovery, Settings};
 use tokio::task::LocalSet;
 
 use crate::history::{Content, History, Loss, Outcome, Sent, content, id_of};
+use crate::old_files::OldFiles;
+
+const ROOT: &str = "/store";
+/// Bytes behind a message's number where all messages are alike.
+const ALIKE: usize = 20;
 
 /// How a life of the store ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +42,13 @@ struct World {
     settings: Settings,
     history: Rc<RefCell<History>>,
     next_id: Rc<RefCell<u64>>,
+    old: OldFiles,
+    /// All messages are of one size, so that old records begin where new ones end.
+    alike: bool,
 }
+
+/// Number of the messages in old records: none that is sent has it.
+const OLD: u64 = 9_999_999;
 
 pub fn simulate(seed: u64, plan: &Plan) {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -51,19 +62,26 @@ pub fn simulate(seed: u64, plan: &Plan) {
             flush_interval_ms: rng.range(1..40),
             checkpoint_interval_ms: rng.range(1..100),
             hot_bytes: 1 << rng.range(8..18),
-            retention_hours: 1_000_000,
+            retention_hours: if rng.chance(0.5) { 0 } else { 1_000_000 },
             refuse_percent: 101,
             clean_percent: 101,
             ..Settings::default()
         };
+        let alike = rng.chance(0.5);
+        let sizes: &[usize] = if alike { &[ALIKE] } else { &[0, 17, 3, 44, 29] };
+        let old = sizes.iter().map(|size| message("topic-1", 0, OLD, *size));
         let world = World {
             disk: SimDisk::new(rng.split("disk")),
             clock: SimClock::new(1_700_000_000_000),
+            old: OldFiles::new(settings.segment_bytes, old.collect()),
+            alike,
             settings,
             history: Rc::default(),
             next_id: Rc::new(RefCell::new(1)),
             rng,
         };
+        let root = Path::new(ROOT);
+        world.old.lay_first(world.disk.mount().as_ref(), root);
         let mut loss = Loss::None;
         for life in 0..world.rng.range(2..6) {
             let end = plan.ends[world.rng.range(0..plan.ends.len() as u64) as usize];
@@ -78,6 +96,8 @@ pub fn simulate(seed: u64, plan: &Plan) {
 
 impl World {
     async fn live(&self, life: u64, loss: Loss, end: End, plan: &Plan) -> Loss {
+        let root = Path::new(ROOT);
+        self.old.lay_waiting(self.disk.mount().as_ref(), root);
         let power_failed = self.recover_again_and_again(life).await;
         let loss = if power_failed { Loss::Suffix } else { loss };
         let (store, _, tasks) = self.open(&format!("life {life}")).await;
@@ -96,6 +116,7 @@ impl World {
                 number: life * 100 + sender,
                 clock: self.clock.clock(),
                 sync: plan.flush == Flush::Sync,
+                alike: self.alike,
             };
             senders.push(tokio::task::spawn_local(sender.run()));
         }
@@ -108,6 +129,9 @@ impl World {
             self.clock
                 .run(Duration::from_millis(self.rng.range(0..20)))
                 .await;
+            if self.rng.chance(0.1) {
+                self.clean(&store).await;
+            }
         }
         let loss = self.end(&store, end).await;
         reader.abort();
@@ -127,6 +151,17 @@ impl World {
             drop(store);
         }
         loss
+    }
+
+    /// All but the newest segments go, in a run that keeps nothing.
+    async fn clean(&self, store: &MessageStore) {
+        if self.settings.retention_hours == 0 {
+            let end = store.log_bounds().1.0;
+            let mut history = self.history.borrow_mut();
+            history.deletable = LogOffset(end - end % self.settings.segment_bytes);
+        }
+        // What fails has to be mended by the next start.
+        let _ = store.clean().await;
     }
 
     async fn end(&self, store: &MessageStore, end: End) -> Loss {
@@ -153,7 +188,7 @@ impl World {
         let clock = self.clock.clock();
         let tasks = Tasks::simulated(clock.clone(), self.rng.split(name));
         let (store, report) = MessageStore::open(
-            PathBuf::from("/store"),
+            PathBuf::from(ROOT),
             self.settings.clone(),
             self.disk.mount(),
             clock,
@@ -175,7 +210,7 @@ impl World {
                 let tasks = Tasks::simulated(clock.clone(), self.rng.split("short"));
                 let settings = self.settings.clone();
                 let opened = MessageStore::open(
-                    "/store".into(),
+                    ROOT.into(),
                     settings,
                     self.disk.mount(),
                     clock,
@@ -206,12 +241,13 @@ struct Sender {
     number: u64,
     clock: Clock,
     sync: bool,
+    alike: bool,
 }
 
 impl Sender {
     async fn run(self) {
         for _ in 0..self.rng.range(1..80) {
-            let group = self.rng.chance(0.3);
+            let group = !self.alike && self.rng.chance(0.3);
             let count = if group { self.rng.range(1..6) } else { 1 };
             let number = *self.next_id.borrow();
             let messages: Vec<(u64, Message)> = (0..count).map(|_| self.message(number)).collect();
@@ -244,22 +280,23 @@ impl Sender {
             *next += 1;
             *next - 1
         };
-        let topic = Topic::parse(&format!("topic-{}", self.rng.range(0..3))).expect("a topic");
-        let queue = QueueId::new(topic, self.rng.range(0..2) as u32);
+        let topic = format!("topic-{}", self.rng.range(0..3));
+        let number = self.rng.range(0..2) as u32;
         let padding = match self.rng.range(0..10) {
-            0 => self.rng.range(600..1_500),
-            _ => self.rng.range(0..60),
+            _ if self.alike => ALIKE,
+            0 => self.rng.range(600..1_500) as usize,
+            _ => self.rng.range(0..60) as usize,
         };
-        let body = format!("{id} {}", "x".repeat(padding as usize));
+        let message = message(&topic, number, id, padding);
         let sent = Sent {
             id,
-            queue: queue.clone(),
+            queue: message.queue_id(),
             group,
             sender: self.number,
             outcome: Outcome::Unknown,
         };
         self.history.borrow_mut().sent.insert(id, sent);
-        (id, Message::new(queue.topic, queue.number, body))
+        (id, message)
     }
 
     fn note(&self, ids: &[u64], result: Result<Vec<store::Appended>, Error>) {
@@ -286,6 +323,12 @@ impl Sender {
     }
 }
 
+/// A message whose number takes as many bytes as any other's.
+fn message(topic: &str, queue: u32, id: u64, padding: usize) -> Message {
+    let body = format!("{id:07} {}", "x".repeat(padding));
+    Message::new(Topic::parse(topic).expect("a topic"), queue, body)
+}
+
 fn encode(message: &Message) -> Unplaced {
     let host: SocketAddr = "127.0.0.1:10911".parse().expect("an address");
     Unplaced::encode(message, host, Checksum::Record).expect("a small message")
@@ -308,10 +351,8 @@ async fn read_along(store: MessageStore, clock: Clock, history: Rc<RefCell<Histo
                 .await;
             for bytes in read.map(|read| read.records).unwrap_or_default() {
                 let stored = decode(&bytes).expect("a record");
-                history
-                    .borrow_mut()
-                    .seen
-                    .insert(id_of(&stored.message.body));
+                let id = id_of(&stored.message.body);
+                history.borrow_mut().seen.insert(id, stored.log_offset);
             }
             clock.sleep(Duration::from_millis(1)).await;
         }
