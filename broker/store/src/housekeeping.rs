@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::LogOffset;
-
 use crate::Error;
 use crate::store::Shared;
 
@@ -13,12 +11,8 @@ const CLEAN_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Shared {
     /// Starts what runs beside appends and reads.
-    pub(crate) fn start(self: &Arc<Self>, replayed_from: LogOffset) {
-        if replayed_from.0 > self.segments.min() {
-            let shared = self.clone();
-            let index = move || shared.index_older_keys(replayed_from);
-            drop(self.tasks.blocking("index older keys", index));
-        }
+    pub(crate) fn start(self: &Arc<Self>) {
+        self.order_key_upkeep();
         drop(self.tasks.spawn("store", tick(self.clone())));
     }
 
@@ -81,6 +75,7 @@ async fn tick(shared: Arc<Shared>) {
             next_flush = now + flush;
         }
         if due.1 {
+            shared.order_key_upkeep();
             next_save = now + save;
         }
         if due.2 {

@@ -1,13 +1,10 @@
 //! Finds records by key: the index gives candidates, the records themselves decide.
 
 use bytes::Bytes;
-use model::record::{RecordView, view};
+use model::record::view;
 use model::{IndexKey, LogOffset, Timestamp, Topic, index_keys};
 
 use crate::Error;
-use crate::dispatch::Dispatch;
-use crate::key_index::KeyIndex;
-use crate::recovery::scan;
 use crate::store::Shared;
 
 impl Shared {
@@ -23,7 +20,7 @@ impl Shared {
         let mut found = Vec::new();
         let mut before = u64::MAX;
         while found.len() < limit {
-            let offsets = self.keys.find(hash, before, limit.clamp(16, 256));
+            let offsets = self.places(hash, before, limit.clamp(16, 256)).await?;
             let Some(last) = offsets.last() else { break };
             before = *last;
             for at in offsets {
@@ -50,37 +47,19 @@ impl Shared {
         Ok(found)
     }
 
-    /// Indexes what lies before `replayed_from`, from the newest segment back, until the index
-    /// is full. Waits for the disk.
-    pub(crate) fn index_older_keys(&self, replayed_from: LogOffset) {
-        for segment in self.segments.all().iter().rev() {
-            let older = KeyIndex::default();
-            let (start, end) = (segment.start, segment.end().min(replayed_from.0));
-            let segment = std::slice::from_ref(segment);
-            let read = scan(segment, self.guard, start, end, |record| {
-                older.add(keys_of(record));
-            });
-            if let Err(error) = read {
-                tracing::warn!(%error, "older messages are not found by key");
-                return;
-            }
-            if !self.keys.add_older(older) || self.tasks.shutdown().is_requested() {
-                return;
-            }
+    /// Places of records that may have the key, newest first, from below `before` on. Files are
+    /// read where waiting is allowed.
+    async fn places(&self, hash: u32, before: u64, limit: usize) -> Result<Vec<u64>, Error> {
+        let (mut found, from) = self.keys.find_new(hash, before, limit);
+        let missing = limit - found.len();
+        if missing > 0 && self.keys.files() > 0 {
+            let keys = self.keys.clone();
+            let look = move || keys.find_old(hash, before.min(from), missing);
+            let older = self.tasks.blocking("key index", look).await;
+            found.extend(older.map_err(|_| Error::Closed)?);
         }
+        Ok(found)
     }
-}
-
-fn keys_of(record: &RecordView<'_>) -> Vec<(u32, u64)> {
-    let Ok(topic) = Topic::stored(record.topic) else {
-        return Vec::new();
-    };
-    let dispatch = Dispatch::of_stored(&topic, record);
-    dispatch
-        .keys
-        .into_iter()
-        .map(|hash| (hash, record.log_offset.0))
-        .collect()
 }
 
 /// A key of a message and one that is asked for; tags are found as tags only.

@@ -15,6 +15,8 @@ pub(crate) struct Layout {
     pub index_log: PathBuf,
     pub checkpoints: PathBuf,
     pub fence: PathBuf,
+    /// Keys of what is no longer in memory.
+    pub keys: PathBuf,
     /// Files of deleted segments that wait to be used again.
     pub recycled: PathBuf,
     /// What a repair has taken out.
@@ -33,6 +35,7 @@ impl Layout {
             index_log: own.join("queues"),
             checkpoints: own.join("heads"),
             fence: own.join("fence"),
+            keys: own.join("keys"),
             recycled: own.join("recycled"),
             lost_found: root.join("lost+found"),
         }

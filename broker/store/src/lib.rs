@@ -12,6 +12,7 @@ mod hot_ring;
 mod housekeeping;
 mod key_index;
 mod key_query;
+mod key_upkeep;
 mod layout;
 mod log_reader;
 mod losses;

@@ -11,6 +11,7 @@ mod examine;
 mod file_findings;
 mod finding;
 mod index;
+mod keys;
 mod ledger;
 mod log_findings;
 mod losses_to_tell;

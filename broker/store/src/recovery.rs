@@ -21,7 +21,7 @@ use runtime::Disk;
 
 use crate::checkpoint::{Position, Saved, begin_anew};
 use crate::guard::Guard;
-use crate::key_index::KeyIndex;
+use crate::key_index::{KeyIndex, Stretch as Keyed};
 use crate::layout::Layout;
 use crate::losses::{self, Told};
 use crate::queue_index::{IndexLog, QueueIndex};
@@ -163,6 +163,12 @@ pub(crate) fn recover(
     if facts.crashed {
         end::keep(&facts, known_durable, &segments, durable, at)?;
     }
+    // What is built anew may be another log.
+    let known_keys = Keyed {
+        from: log_min,
+        to: if rebuilt { log_min } else { at },
+    };
+    indexed.keys.take_over(known_keys)?;
     let spare = segments.pop_if(|last| last.start > at);
     let report = Recovery {
         clean: !facts.crashed && cut.is_none(),
@@ -246,7 +252,7 @@ fn build(
     let index_end = saved.position.index_end;
     let index_log = IndexLog::open(disk.clone(), layout.index_log.clone(), index_end)?;
     let index = Arc::new(QueueIndex::new(index_log, saved.heads));
-    let keys = Arc::new(KeyIndex::default());
+    let keys = Arc::new(KeyIndex::new(disk.clone(), layout.keys.clone(), from));
     let mut replay = replay::Replay::new(settings, &index, &keys, saved.position.last_stored);
     let end = scan(segments, guard, from, u64::MAX, |record| {
         replay.record(record)

@@ -25,7 +25,9 @@ pub struct Stats {
     pub hot_bytes: u64,
     pub hot_start: Option<u64>,
     pub queues: u64,
+    /// Keys in memory, and files with the keys of older records.
     pub index_keys: u64,
+    pub key_files: u64,
     /// Damaged records that readers came across.
     pub damaged_records: u64,
     /// The file system that holds the log, where it says.

@@ -18,6 +18,7 @@ use crate::guard::Guard;
 use crate::health::Health;
 use crate::hot_ring::HotRing;
 use crate::key_index::KeyIndex;
+use crate::key_upkeep::KeyUpkeep;
 use crate::layout::Layout;
 use crate::log_reader::LogReader;
 use crate::publisher::Publisher;
@@ -59,6 +60,7 @@ pub(crate) struct Shared {
     pub ring: Arc<HotRing>,
     pub index: Arc<QueueIndex>,
     pub keys: Arc<KeyIndex>,
+    pub key_upkeep: KeyUpkeep,
     pub publisher: Arc<Publisher>,
     pub flusher: Arc<Flusher>,
     pub health: Arc<Health>,
@@ -96,7 +98,7 @@ impl MessageStore {
             // What was read again is not read a third time, however soon the next crash comes.
             store.shared.checkpoints.save()?;
         }
-        store.shared.start(report.replayed_from);
+        store.shared.start();
         Ok((store, report))
     }
 
@@ -195,6 +197,7 @@ impl MessageStore {
             ring,
             index,
             keys,
+            key_upkeep: KeyUpkeep::default(),
             publisher,
             flusher,
             health,
@@ -468,6 +471,7 @@ impl MessageStore {
             queues: shared.index.len() as u64,
             recycled_files: shared.segments.recycled() as u64,
             index_keys: shared.keys.entries() as u64,
+            key_files: shared.keys.files() as u64,
             damaged_records: shared.stats.damaged_records(),
             disk: shared.disk.space(&shared.layout.log).ok(),
         }

@@ -6,6 +6,8 @@
 mod disk;
 #[path = "promises/house.rs"]
 mod house;
+#[path = "promises/keys.rs"]
+mod keys;
 #[path = "promises/queues.rs"]
 mod queues;
 #[path = "promises/recycling.rs"]

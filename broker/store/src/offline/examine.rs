@@ -11,6 +11,7 @@ use super::evidence::Evidence;
 use super::file_findings;
 use super::finding::{Check, Finding, Totals};
 use super::index::{Mismatch, Sums};
+use super::keys::KeySums;
 use super::ledger::Ledger;
 use super::log_findings;
 use super::losses_to_tell;
@@ -88,6 +89,12 @@ pub(super) fn examine(
     }
     losses_to_tell::add(&facts, &log, &mut check);
     set_old_aside(&facts, &mut check)?;
+    // Where the indexes are built anew, so are these.
+    if facts.saved.is_some() && !check.plan.steps.iter().any(forgets) {
+        let begin = log.segments.first().map_or(log.end.at, |first| first.start);
+        let keys = &log.ledger.keys;
+        keys.compare(&facts, (begin, log.end.at), &mut check)?;
+    }
     check.plan.last_stored = log.ledger.last_stored;
     check.plan.steps.sort();
     check.totals = Totals {
@@ -143,7 +150,7 @@ fn read(
 ) -> Result<Log, Error> {
     let (begin, space) = bounds(&segments);
     let sums = facts.saved.as_ref().map(Sums::of).unwrap_or_default();
-    let mut ledger = Ledger::with(sums);
+    let mut ledger = Ledger::with(sums, KeySums::of_files(facts)?);
     let mut evidence = Evidence::default();
     let mut stretches = Vec::new();
     let stored = Cell::new(None);
@@ -245,8 +252,11 @@ fn set_old_aside(facts: &Facts<'_>, check: &mut Check) -> Result<(), Error> {
     Ok(())
 }
 
+fn forgets(step: &Step) -> bool {
+    matches!(step, Step::Forget { .. })
+}
+
 fn of_index(facts: &Facts<'_>, log: &Log, check: &mut Check) -> Result<(), Error> {
-    let forgets = |step: &Step| matches!(step, Step::Forget { .. });
     let Some(saved) = facts.saved.as_ref() else {
         return Ok(());
     };

@@ -6,6 +6,7 @@ use model::record::RecordView;
 use model::{QueueId, Topic, system_topics};
 
 use super::index::{Sum, Sums};
+use super::keys::KeySums;
 use crate::dispatch::{Dispatch, TOMBSTONES, lite_offsets};
 use crate::losses::{Loss, told_by};
 use crate::queue_index::IndexEntry;
@@ -26,6 +27,8 @@ pub(super) struct Ledger {
     pub told_stretches: Vec<(u64, u64)>,
     /// What the index must hold.
     pub sums: Sums,
+    /// What the files of keys must hold.
+    pub keys: KeySums,
     topics: HashMap<String, Topic>,
 }
 
@@ -58,9 +61,10 @@ pub(super) struct Reused {
 }
 
 impl Ledger {
-    pub(super) fn with(sums: Sums) -> Self {
+    pub(super) fn with(sums: Sums, keys: KeySums) -> Self {
         Self {
             sums,
+            keys,
             ..Self::default()
         }
     }
@@ -77,6 +81,7 @@ impl Ledger {
             return;
         };
         let dispatch = Dispatch::of_stored(&topic, record);
+        self.keys.add(at.0, &dispatch.keys);
         let entry = |queue_offset, count| IndexEntry {
             queue_offset,
             count,

@@ -54,6 +54,10 @@ pub(super) enum Step {
     Forget {
         end: u64,
     },
+    /// A file of keys goes: it is made anew from the log.
+    DropKeys {
+        name: String,
+    },
     /// Queues and index of a RocketMQ, which still point at what is taken out, go to
     /// `lost+found`.
     SetAsideOld {
@@ -103,6 +107,7 @@ impl fmt::Display for Step {
                 f,
                 "drop checkpoints and queue index: the next start builds them from the log"
             ),
+            Self::DropKeys { name } => write!(f, "delete millstream/keys/{name}"),
             Self::SetAsideOld { folder } => write!(
                 f,
                 "move RocketMQ's {folder} to lost+found: it would build it anew from the log"

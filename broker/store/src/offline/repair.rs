@@ -84,6 +84,11 @@ impl Repair<'_> {
                 Ok(())
             }
             Step::Forget { end } => self.forget(*end),
+            Step::DropKeys { name } => {
+                let gone = self.disk.unlink(&self.layout.keys.join(name));
+                gone.and_then(|()| self.disk.fsync_dir(&self.layout.keys))
+                    .map_err(Error::disk(DOING))
+            }
             Step::SetAsideOld { folder } => self.lost_found.take(&self.layout.root, folder, folder),
             Step::Fill { from, to, stored } => self.fill(*from, *to, *stored),
         }
