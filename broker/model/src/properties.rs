@@ -300,6 +300,14 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_is_not_utf8_hides_no_earlier_one() {
+        let view = PropertiesView::new(b"a\x01first\x02a\x01\xb0\x02b\x01\xb0\x02");
+        assert_eq!(view.iter().collect::<Vec<_>>(), [("a", "first")]);
+        assert_eq!((view.get("a"), view.get("b")), (Some("first"), None));
+        assert_eq!(view.get_all(["a", "b"]), [Some("first"), None]);
+    }
+
+    #[test]
     fn bytes_that_are_not_utf8_are_replaced() {
         let properties = Properties::parse(b"a\x01\xff\x02b\x01c\x02");
         assert_eq!(properties.get("a"), Some("\u{fffd}"));

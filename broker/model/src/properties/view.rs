@@ -27,7 +27,15 @@ impl<'a> PropertiesView<'a> {
     /// The value that counts: the last one given to this name.
     pub fn get(self, name: &str) -> Option<&'a str> {
         let range = value_range(self.text, name)?;
-        std::str::from_utf8(&self.text[range]).ok()
+        let value = std::str::from_utf8(&self.text[range]).ok();
+        value.or_else(|| self.last_seen(name))
+    }
+
+    /// The same, past values that are not UTF-8.
+    #[cold]
+    fn last_seen(self, name: &str) -> Option<&'a str> {
+        let tokens = self.iter().filter(|(other, _)| *other == name);
+        tokens.last().map(|(_, value)| value)
     }
 
     /// As [`get`](Self::get) for several names, with one reading of the text.
@@ -55,9 +63,15 @@ impl<'a> PropertiesView<'a> {
                 }
             }
         });
-        found.map(|value| match value {
-            [] => None,
-            value => std::str::from_utf8(value).ok(),
+        let mut names = names.into_iter();
+        found.map(|value| {
+            let name = names.next()?;
+            match value {
+                [] => None,
+                value => std::str::from_utf8(value)
+                    .ok()
+                    .or_else(|| self.last_seen(name)),
+            }
         })
     }
 
