@@ -71,7 +71,7 @@ pub(super) fn examine(
         },
         ..Check::default()
     };
-    file_findings::of_files(&facts, &laid, &mut check);
+    file_findings::of_files(&laid, &mut check);
     file_findings::of_checkpoints(&facts, &mut check)?;
     if check.plan.hopeless.is_some() {
         return Ok(check);

@@ -9,9 +9,9 @@ use crate::recovery::{Facts, Fault, Laid};
 use crate::segment::{file_name, file_start};
 
 /// Faults of the log's directory, and the steps that mend them.
-pub(super) fn of_files(facts: &Facts<'_>, laid: &Laid, check: &mut Check) {
+pub(super) fn of_files(laid: &Laid, check: &mut Check) {
     for fault in &laid.faults {
-        let (repair, step) = mended(facts, laid, fault);
+        let (repair, step) = mended(laid, fault);
         let file = fault.file().map(str::to_owned);
         let file = file.or_else(|| fault.position().map(|at| holding(laid, at)));
         check.findings.push(Finding {
@@ -50,7 +50,7 @@ pub(super) fn of_files(facts: &Facts<'_>, laid: &Laid, check: &mut Check) {
 }
 
 /// What becomes of a fault, and the step for it where the pieces of the log do not tell.
-fn mended(facts: &Facts<'_>, laid: &Laid, fault: &Fault) -> (&'static str, Option<Step>) {
+fn mended(laid: &Laid, fault: &Fault) -> (&'static str, Option<Step>) {
     let aside = |name: &String, why| {
         Some(Step::SetAside {
             name: name.clone(),
@@ -86,9 +86,10 @@ fn mended(facts: &Facts<'_>, laid: &Laid, fault: &Fault) -> (&'static str, Optio
             "the log begins there from now on, as if its time had been over",
             Some(Step::Forget { end: *to }),
         ),
-        Fault::EndMissing { from, .. } => (
+        // Where the log ends its records say: that may be far in front of where its files do.
+        Fault::EndMissing { .. } => (
             "the log ends with its last record; the offsets behind it stay empty",
-            (!facts.survey.found.is_empty()).then_some(Step::Forget { end: *from }),
+            None,
         ),
     }
 }

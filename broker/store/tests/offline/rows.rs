@@ -189,21 +189,31 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "the last two segments missing",
         damage: |fixture| {
-            for entry in fixture
-                .disk()
-                .list(&Path::new(ROOT).join("commitlog"))
-                .expect("a list")
-            {
-                let start: u64 = entry.name.parse().expect("a segment");
-                if start >= 3 * SEGMENT {
-                    fixture.disk().unlink(&segment(start)).expect("it is there");
-                }
-            }
+            remove_from(fixture, 3 * SEGMENT);
         },
         open: Some("durably, but its files end at 49152"),
         check: &["durably, but its files end at 49152"],
         repair: &[TELL, FORGET],
         lost: |_, at| at >= 3 * SEGMENT,
+    },
+    Row {
+        name: "the last two segments missing, and the end of what is left torn",
+        damage: |fixture| {
+            remove_from(fixture, 3 * SEGMENT);
+            fixture.flip(last_before(fixture, 3 * SEGMENT) + 3);
+            let (last, end) = (last_before(fixture, 3 * SEGMENT), 3 * SEGMENT);
+            let zeros = vec![0; (end - last - 40) as usize];
+            let file = open_file(&fixture.disk(), &segment(2 * SEGMENT));
+            file.write_all_at(&zeros, (last + 40) % SEGMENT)
+                .expect("it is written");
+        },
+        open: Some("durably, but its files end at 49152"),
+        check: &[
+            "durably, but its files end at 49152",
+            "the log ends here, and did not",
+        ],
+        repair: &["end the log there", TELL, FORGET],
+        lost: |fixture, at| at >= last_before(fixture, 3 * SEGMENT),
     },
     Row {
         name: "a segment cut short",
@@ -394,9 +404,26 @@ pub const ROWS: &[Row] = &[
     },
 ];
 
+/// Takes away every segment from there on.
+fn remove_from(fixture: &Fixture, from: u64) {
+    let disk = fixture.disk();
+    let log = Path::new(ROOT).join("commitlog");
+    for entry in disk.list(&log).expect("it is listed") {
+        let start: u64 = entry.name.parse().expect("a segment");
+        if start >= from {
+            disk.unlink(&segment(start)).expect("it is there");
+        }
+    }
+}
+
 fn last_of_first_segment(fixture: &Fixture) -> u64 {
+    last_before(fixture, SEGMENT)
+}
+
+/// Where the last record in front of `end` begins.
+fn last_before(fixture: &Fixture, end: u64) -> u64 {
     let places = fixture.served.values().map(|(at, _)| *at);
-    places.filter(|at| *at < SEGMENT).max().expect("records")
+    places.filter(|at| *at < end).max().expect("records")
 }
 
 fn size_of_last(fixture: &Fixture) -> u64 {

@@ -3,8 +3,10 @@
 use super::{Fault, First, Found, MOVED, Survey};
 use crate::Error;
 
-/// Bytes that may be missing in one stretch.
+/// Bytes that may be missing in one stretch, and segments: what is missing is read as zeros
+/// and filled, and one damaged byte may say that it is any number of them.
 const FAR: u64 = 1 << 44;
+const FAR_SEGMENTS: u64 = 1 << 10;
 
 /// Bytes a file must have left for what is told of the losses.
 const ROOM: u64 = 64 << 10;
@@ -197,7 +199,8 @@ impl Laid {
             return;
         }
         self.faults.push(Fault::Missing { from, to: until });
-        self.torn_apart |= until - from > FAR;
+        let far = FAR.min(largest.saturating_mul(FAR_SEGMENTS));
+        self.torn_apart |= until - from > far;
         if self.torn_apart {
             return;
         }
@@ -218,6 +221,37 @@ impl Laid {
                 held: 0,
             });
             from += len;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::file_name;
+
+    const SEGMENT: u64 = 1 << 13;
+
+    fn found(start: u64, first: First) -> Found {
+        Found {
+            name: file_name(start),
+            start: Some(start),
+            len: SEGMENT,
+            first,
+        }
+    }
+
+    #[test]
+    fn a_file_that_says_it_lies_far_away_makes_no_log_of_the_way_there() {
+        for (segments, torn_apart) in [(FAR_SEGMENTS, false), (FAR_SEGMENTS + 1, true)] {
+            let far = First::At((segments + 1) * SEGMENT);
+            let survey = Survey {
+                found: vec![found(0, First::Here), found(SEGMENT, far)],
+                ..Survey::default()
+            };
+            let laid = survey.lay_out(None, |_| Ok(true)).expect("nothing is read");
+            assert_eq!(laid.torn_apart, torn_apart, "{segments} are missing");
+            assert!(laid.pieces.len() as u64 <= FAR_SEGMENTS + 2);
         }
     }
 }
