@@ -11,7 +11,7 @@ use super::request::{Appended, Outcome, Request, Written};
 use crate::Error;
 use crate::hot_ring::HotRing;
 use crate::publisher::StagedRecord;
-use crate::segment::END;
+use crate::segment::Segment;
 
 /// Records up to this size are copied into the hot ring's buffers on their way. A larger body
 /// is written from where the network put it.
@@ -149,7 +149,8 @@ impl Batch {
         }
     }
 
-    pub(super) fn write(&self, file: &dyn File, at: u64) -> io::Result<()> {
+    /// Writes all records one behind the other, the first at `at` bytes of the file.
+    pub(super) fn write(&self, segment: &Segment, at: u64) -> io::Result<()> {
         let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(self.pieces.len() + 1);
         for piece in &self.pieces {
             match piece {
@@ -164,8 +165,8 @@ impl Batch {
             }
         }
         // There is room: a segment always has some left for the blank that ends it.
-        slices.push(IoSlice::new(&END));
-        write_all(file, &mut slices, at)
+        slices.push(IoSlice::new(segment.blank_behind(at + self.bytes)));
+        write_all(segment.file.as_ref(), &mut slices, at)
     }
 
     /// Hands what was written at `start` to the readers at the tail.

@@ -309,13 +309,13 @@ impl Shared {
 
     fn write_batch(&self, tail: &mut Tail, batch: &mut Batch) -> Result<(), Error> {
         let end = tail.position + batch.bytes;
-        let file = tail.segment.file.as_ref();
-        let place = tail.position - tail.segment.start;
+        let segment = tail.segment.as_ref();
+        let place = tail.position - segment.start;
         self.fence
             .admit(end)
             .and_then(|()| {
                 let doing = "writing the log";
-                batch.write(file, place).map_err(Error::disk(doing))
+                batch.write(segment, place).map_err(Error::disk(doing))
             })
             .inspect_err(|_| self.take_back(tail, batch))?;
         batch.keep_hot(tail.position, &self.ring);
