@@ -11,6 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::record::RecordView;
 use model::{
     LogOffset, Message, QueueId, QueueOffset, StoredMessage, Topic, properties, record,
     system_topics,
@@ -57,9 +58,9 @@ impl Schedule {
     ) -> Result<Arc<Schedule>, Error> {
         let mut levels = Vec::new();
         for level in DelayLevel::all() {
-            let next = progress(&store, level)
-                .await?
-                .unwrap_or_else(|| adopted(level));
+            // A log that was handed back and came home holds old progress of ours.
+            let told = progress(&store, level).await?;
+            let next = told.unwrap_or_default().max(adopted(level));
             levels.push(Level {
                 level,
                 arrived: Notify::new(),
@@ -72,6 +73,13 @@ impl Schedule {
             clock,
             levels,
         }))
+    }
+
+    /// How far a level has come by what this record says; `None` for any other record.
+    pub fn told(record: &RecordView<'_>) -> Option<(DelayLevel, QueueOffset)> {
+        let level = DelayLevel::all().find(|level| level.queue() == record.queue)?;
+        let next = progress_in(record.body).filter(|_| record.topic == PROGRESS)?;
+        Some((level, next))
     }
 
     /// Starts one task for each level.
@@ -206,10 +214,12 @@ async fn progress(store: &MessageStore, level: DelayLevel) -> Result<Option<Queu
     };
     let bytes = store.record_at(last.log_offset).await?;
     let body = record::decode(&bytes)?.message.body;
-    Ok(std::str::from_utf8(&body)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .map(QueueOffset))
+    Ok(progress_in(&body))
+}
+
+fn progress_in(body: &[u8]) -> Option<QueueOffset> {
+    let text = std::str::from_utf8(body).ok()?;
+    Some(QueueOffset(text.parse().ok()?))
 }
 
 fn waiting(level: DelayLevel) -> QueueId {
