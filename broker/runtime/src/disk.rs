@@ -115,6 +115,13 @@ pub trait Disk: Send + Sync {
 
     fn space(&self, path: &Path) -> io::Result<Space>;
 
+    /// Makes `to` a file of its own with the bytes of `from`, both sharing the space they take
+    /// until one of them is written to. False, and nothing is made, where a file system has no
+    /// such thing.
+    fn share(&self, _from: &Path, _to: &Path) -> io::Result<bool> {
+        Ok(false)
+    }
+
     /// A whole small file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let file = self.open(path, Open::Read)?;

@@ -118,6 +118,19 @@ impl Disk for RealDisk {
             available: found.f_bavail * found.f_frsize,
         })
     }
+
+    fn share(&self, from: &Path, to: &Path) -> io::Result<bool> {
+        let source = fs::File::open(from)?;
+        let target = fs::File::create_new(to)?;
+        match retry_on_intr(|| rustix::fs::ioctl_ficlone(&target, &source)) {
+            Ok(()) => Ok(true),
+            // Whatever speaks against it, a copy will do, or say what is wrong.
+            Err(_) => {
+                fs::remove_file(to)?;
+                Ok(false)
+            }
+        }
+    }
 }
 
 /// The empty path is the working directory, as `Path::parent` gives it.
