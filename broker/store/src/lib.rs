@@ -33,7 +33,10 @@ mod watermark;
 
 pub use appender::Appended;
 pub use error::Error;
-pub use offline::{Check, Dumped, Finding, Offline, Totals};
+pub use offline::{
+    Check, Dumped, ExportAs, ExportError, ExportShape, ExportStage, Exported, Finding, Offline,
+    Target, Totals,
+};
 pub use publisher::Arrivals;
 pub use queue_index::IndexEntry;
 pub use read::{Bounds, Read, ReadLimit, ReadStatus};

@@ -8,6 +8,7 @@
 mod dump;
 mod evidence;
 mod examine;
+mod export;
 mod file_findings;
 mod finding;
 mod index;
@@ -29,6 +30,7 @@ use crate::Error;
 use crate::layout::Layout;
 
 pub use dump::Dumped;
+pub use export::{ExportAs, ExportError, ExportShape, ExportStage, Exported, Target};
 pub use finding::{Check, Finding, Totals};
 
 /// A store's directory, held against brokers while this lives.
