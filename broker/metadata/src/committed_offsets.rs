@@ -169,6 +169,22 @@ impl CommittedOffsets {
             .collect()
     }
 
+    /// Every position of every group, in order.
+    pub fn all(&self) -> Vec<(ConsumerGroup, QueueId, QueueOffset)> {
+        let state = self.state.lock();
+        let mut all: Vec<_> = state
+            .offsets
+            .iter()
+            .flat_map(|(group, queues)| {
+                queues
+                    .iter()
+                    .map(|(queue, position)| (group.clone(), queue.clone(), position.offset))
+            })
+            .collect();
+        all.sort();
+        all
+    }
+
     /// Every group that has a position in the topic.
     pub fn groups_of(&self, topic: &str) -> Vec<ConsumerGroup> {
         let state = self.state.lock();

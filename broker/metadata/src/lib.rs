@@ -6,6 +6,7 @@
 
 mod committed_offsets;
 mod error;
+mod export;
 mod groups;
 mod import;
 mod key_values;
@@ -15,6 +16,7 @@ mod topics;
 
 pub use committed_offsets::{Commit, CommittedOffsets};
 pub use error::Error;
+pub use export::Export;
 pub use groups::{GroupConfig, Groups};
 pub use import::{Import, Imported};
 pub use key_values::KeyValues;
