@@ -13,10 +13,9 @@ use engine::{Jobs, Surroundings};
 use metadata::Metadata;
 use plugin_host::PluginHost;
 use runtime::{Clock, Disk, Net, RealDisk, Rng, Tasks};
-use server::{Broker, BrokerSettings, NameServer};
+use server::{Broker, BrokerSettings, NameServer, adopt};
 use store::MessageStore;
 
-use crate::adoption::adopt;
 use crate::settings::{Flush, Settings};
 
 /// Longest a clean stop waits for tasks to end.

@@ -1,7 +1,6 @@
 //! The one binary: roles, commands and RocketMQ's old names.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // A command line reads the user's files and prints.
 
-mod adoption;
 mod arguments;
 mod commands;
 mod failure;

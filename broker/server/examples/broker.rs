@@ -10,10 +10,11 @@
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use metadata::Metadata;
-use runtime::{Clock, Net, RealDisk, Rng, Tasks};
+use runtime::{Clock, Disk, Net, RealDisk, Rng, Tasks};
 use server::{Broker, BrokerSettings, NameServer};
 use store::{Flush, MessageStore};
 use tokio::signal::unix::{SignalKind, signal};
@@ -68,6 +69,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         clock,
         tasks.clone(),
     )?;
+    let disk: Arc<dyn Disk> = RealDisk::new();
+    server::adopt(&disk, &arguments.data.join("store"), &metadata)?;
     let settings = BrokerSettings {
         cluster: "DefaultCluster".into(),
         name: "broker-a".into(),

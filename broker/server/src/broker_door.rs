@@ -71,7 +71,7 @@ const KEEP: Duration = Duration::from_secs(5);
 /// How often silent clients are looked for.
 const LOOK_FOR_SILENT: Duration = Duration::from_secs(10);
 /// Where a RocketMQ broker left its delay levels, by level.
-const ADOPTED_DELAYS: &str = "DELAY_OFFSET";
+pub(crate) const ADOPTED_DELAYS: &str = "DELAY_OFFSET";
 
 impl Broker {
     /// Puts the parts together over an open store; nothing is served yet.

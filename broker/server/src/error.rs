@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// What stops a server from starting.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +12,9 @@ pub enum Error {
         address: SocketAddr,
         source: io::Error,
     },
+    /// What a RocketMQ kept beside its log.
+    #[error("the configuration in {} cannot be taken over: {why}", path.display())]
+    Adoption { path: PathBuf, why: String },
     #[error("the broker's own topics cannot be made: {0}")]
     Metadata(#[from] metadata::Error),
     #[error(transparent)]

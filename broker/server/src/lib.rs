@@ -1,5 +1,6 @@
 //! The doors of broker and name server: listeners, connections, requests and their answers.
 
+mod adoption;
 mod broker_door;
 mod channel;
 mod connection;
@@ -16,6 +17,7 @@ mod series;
 mod sessions;
 mod statistics;
 
+pub use adoption::adopt;
 pub use broker_door::{Broker, Settings as BrokerSettings};
 pub use error::Error;
 pub use listener::{Listening, listen};

@@ -6,42 +6,54 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Result;
 use metadata::{Import, Metadata};
 use runtime::Disk;
 use serde_json::{Value, json};
 
+use crate::Error;
+use crate::broker_door::ADOPTED_DELAYS;
+
 /// Where it is kept that the folder has been taken over.
 const NAMESPACE: &str = "ADOPTION";
 const KEY: &str = "rocketmq";
-/// Where the broker looks for the delay levels of the one before it.
-const DELAY_OFFSETS: &str = "DELAY_OFFSET";
 
 /// Adopts the `config` folder of the store in `root`, if there is one and nobody has yet.
-pub fn adopt(disk: &Arc<dyn Disk>, root: &Path, metadata: &Metadata) -> Result<()> {
+pub fn adopt(disk: &Arc<dyn Disk>, root: &Path, metadata: &Metadata) -> Result<(), Error> {
     let config = root.join("config");
+    let failed = |why: &dyn std::fmt::Display| Error::Adoption {
+        path: config.clone(),
+        why: why.to_string(),
+    };
     let adopted = metadata.key_values.get(NAMESPACE, KEY).is_some();
-    if adopted || !disk.exists(&config)? {
+    if adopted || !disk.exists(&config).map_err(|why| failed(&why))? {
         return Ok(());
     }
+    take_over(disk, &config, metadata).map_err(|why| failed(&why))
+}
+
+fn take_over(
+    disk: &Arc<dyn Disk>,
+    config: &Path,
+    metadata: &Metadata,
+) -> Result<(), metadata::Error> {
     let import = Import {
-        topics: read(disk, &config, "topics.json"),
-        groups: read(disk, &config, "subscriptionGroup.json"),
+        topics: read(disk, config, "topics.json"),
+        groups: read(disk, config, "subscriptionGroup.json"),
         // With light topics switched on, RocketMQ keeps every offset in the other file.
-        offsets: read(disk, &config, "lmqConsumerOffset.json")
+        offsets: read(disk, config, "lmqConsumerOffset.json")
             .map(with_light_topics)
-            .or_else(|| read(disk, &config, "consumerOffset.json")),
+            .or_else(|| read(disk, config, "consumerOffset.json")),
     };
     let imported = import.into_metadata(metadata)?;
     for why in &imported.set_aside {
         tracing::warn!(%why, "left in RocketMQ's config folder");
     }
-    let delays = read(disk, &config, "delayOffset.json");
+    let delays = read(disk, config, "delayOffset.json");
     let levels = delays.as_ref().and_then(|delays| delays.get("offsetTable"));
     for (level, offset) in levels.and_then(Value::as_object).into_iter().flatten() {
         metadata
             .key_values
-            .put(DELAY_OFFSETS, level, &offset.to_string())?;
+            .put(ADOPTED_DELAYS, level, &offset.to_string())?;
     }
     let taken = format!(
         "{} topics, {} groups, {} offsets",
@@ -136,7 +148,7 @@ mod tests {
         );
         assert_eq!(committed(&metadata), Some(QueueOffset(17)));
         assert_eq!(
-            metadata.key_values.get(DELAY_OFFSETS, "5").as_deref(),
+            metadata.key_values.get(ADOPTED_DELAYS, "5").as_deref(),
             Some("9")
         );
         metadata.topics.delete("orders").expect("it is deleted");
