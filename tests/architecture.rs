@@ -33,7 +33,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("tests", &["peers", "history"]),
     (
         "house",
-        &["millstream", "mill-bench", "simulation", "xtask"],
+        &[
+            "millstream",
+            "mill-bench",
+            "hand-back",
+            "simulation",
+            "xtask",
+        ],
     ),
 ];
 
