@@ -290,6 +290,26 @@ pub enum Store {
     },
     /// Print the records of a store, one a line.
     Dump(Dump),
+    /// Write a copy that RocketMQ 5.5.0 opens; the store stays as it is.
+    Export {
+        /// The store's directory, or the data folder it lies in.
+        directory: PathBuf,
+        /// What RocketMQ reads.
+        #[arg(long, value_enum, default_value_t = ExportFormat::Rocketmq)]
+        format: ExportFormat,
+        /// The directory to be made; nothing may be there.
+        #[arg(long, value_name = "DIRECTORY")]
+        to: PathBuf,
+        /// Where topics and groups are kept, if that is not beside the store.
+        #[arg(long, value_name = "DIRECTORY")]
+        metadata: Option<PathBuf>,
+    },
+}
+
+/// Whose directory an export is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    Rocketmq,
 }
 
 #[derive(Args, Clone, Debug)]

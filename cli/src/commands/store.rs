@@ -2,6 +2,7 @@
 
 mod around;
 mod dump;
+mod export;
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use runtime::RealDisk;
 use serde::Serialize;
 use store::{Check, Error, Finding, Offline, Totals};
 
-use crate::arguments::{Global, Output, Store};
+use crate::arguments::{ExportFormat, Global, Output, Store};
 use crate::failure::{Exit, Failure, counted};
 use crate::output;
 use crate::progress::Progress;
@@ -24,6 +25,12 @@ pub fn run(global: &Global, command: &Store) -> Result<()> {
             yes,
         } => repair(global, &Place::of(directory), *dry_run, *yes),
         Store::Dump(dump) => dump::run(global, &Place::of(&dump.directory), dump),
+        Store::Export {
+            directory,
+            format: ExportFormat::Rocketmq,
+            to,
+            metadata,
+        } => export::run(global, &Place::of(directory), metadata.as_deref(), to),
     }
 }
 

@@ -32,12 +32,12 @@ fn of_metadata(folder: &Path) -> Result<Option<Finding>> {
 }
 
 /// A copy of a folder, gone when this is dropped.
-struct Copy {
-    folder: PathBuf,
+pub struct Copy {
+    pub folder: PathBuf,
 }
 
 impl Copy {
-    fn of(folder: &Path) -> std::io::Result<Copy> {
+    pub fn of(folder: &Path) -> std::io::Result<Copy> {
         let name = format!("millstream-check-{}", std::process::id());
         let copy = Copy {
             folder: std::env::temp_dir().join(name),
