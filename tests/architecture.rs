@@ -33,13 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("tests", &["peers", "history"]),
     (
         "house",
-        &[
-            "millstream",
-            "mill-bench",
-            "hand-back",
-            "simulation",
-            "xtask",
-        ],
+        &["chaos", "hand-back", "mill-bench", "millstream", "simulation", "xtask"],
     ),
 ];
 

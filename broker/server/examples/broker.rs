@@ -1,8 +1,11 @@
 //! Broker and name server alone, for benchmarks: nothing of streams or connect is linked in.
 //!
 //! ```text
-//! broker DATA [--listen ADDRESS] [--name-server ADDRESS] [--segment-bytes N] [--sync]
+//! broker DATA [--listen ADDRESS] [--advertise ADDRESS] [--name-server ADDRESS]
+//!             [--segment-bytes N] [--sync] [--keep-all]
 //! ```
+//! `--keep-all` deletes nothing for want of room: a trial wants to find again what it sent.
+//!
 //! Says where the broker listens once both doors are open, as `millstream up` does, and stops
 //! cleanly on SIGTERM.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -22,6 +25,8 @@ use tokio::signal::unix::{SignalKind, signal};
 struct Arguments {
     data: PathBuf,
     listen: SocketAddr,
+    /// What clients are told; where it listens by default.
+    advertise: Option<SocketAddr>,
     name_server: SocketAddr,
     store: store::Settings,
 }
@@ -35,6 +40,7 @@ impl Arguments {
                 .ok_or("the first argument is the data folder")?
                 .into(),
             listen: "127.0.0.1:10911".parse()?,
+            advertise: None,
             name_server: "127.0.0.1:9876".parse()?,
             store: store::Settings::default(),
         };
@@ -42,8 +48,10 @@ impl Arguments {
             let mut value = || words.next().ok_or(format!("{word} needs a value"));
             match word.as_str() {
                 "--listen" => arguments.listen = value()?.parse()?,
+                "--advertise" => arguments.advertise = Some(value()?.parse()?),
                 "--name-server" => arguments.name_server = value()?.parse()?,
                 "--segment-bytes" => arguments.store.segment_bytes = value()?.parse()?,
+                "--keep-all" => arguments.store.clean_percent = 100,
                 "--sync" => arguments.store.flush = Flush::Sync,
                 _ => return Err(format!("{word} is not known").into()),
             }
@@ -76,7 +84,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         name: "broker-a".into(),
         id: 0,
         listen: arguments.listen,
-        advertised: arguments.listen,
+        advertised: arguments.advertise.unwrap_or(arguments.listen),
         name_servers: vec![arguments.name_server.to_string()],
         auto_create_topics: true,
         auto_create_groups: true,

@@ -53,6 +53,19 @@ impl RocketMq {
 
     /// The broker alone, over what an earlier one may have left; returns once it serves.
     pub fn broker(jars: &Jars, folder: &Path, address: &str, settings: &[&str]) -> Result<Process> {
+        let mut command = RocketMq::broker_command(jars, folder, address, settings)?;
+        let broker = Process::start("RocketMQ's broker", &mut command)?;
+        broker.says("boot success")?;
+        Ok(broker)
+    }
+
+    /// What starts the broker alone, for whoever starts and kills it in a way of their own.
+    pub fn broker_command(
+        jars: &Jars,
+        folder: &Path,
+        address: &str,
+        settings: &[&str],
+    ) -> Result<Command> {
         let text = format!(
             "brokerClusterName=DefaultCluster\nbrokerName=broker-a\nbrokerId=0\n\
              brokerIP1={address}\nbindAddress={address}\nlistenPort=10911\n\
@@ -67,9 +80,7 @@ impl RocketMq {
             .arg(format!("{address}:9876"))
             .arg("-c")
             .arg(write(folder, "broker.conf", &text)?);
-        let broker = Process::start("RocketMQ's broker", &mut command)?;
-        broker.says("boot success")?;
-        Ok(broker)
+        Ok(command)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod bench;
 mod budgets;
+mod chaos;
 mod instructions;
 mod lint;
 mod set_up;
@@ -29,6 +30,12 @@ cargo xtask <command>
                   broker without streams and connectors; --record writes the page
   simulate [--seeds N] [--seed S]
                   a broker and its clients on a faulty disk and network, from seeds
+  chaos --cycles N --flush async|sync [--nemesis kill|stop|cut|full|damage|power|all]
+        [--seed S] [--client rust|java|both] [--program PATH] [--alone]
+        [--against rocketmq|rocketmq-rust] [--strict] [--record docs/reliability.runs]
+                  the real broker under load and trouble; --alone builds and tries it without
+                  streams and connectors; --strict holds an acknowledgement to survive a loss
+                  of power, whatever the flush setting says
   planted [BUG]   bugs made on purpose, and within how many seeds each is found
   instructions [--accept]
                   instructions of a message, held against the accepted figures; --accept
@@ -48,6 +55,7 @@ fn main() -> ExitCode {
             suite::run(options)
         }
         ["simulate", ref options @ ..] => simulate::seeds(options),
+        ["chaos", ref options @ ..] => chaos::run(options),
         ["planted"] => simulate::planted(None),
         ["planted", bug] => simulate::planted(Some(bug)),
         ["instructions"] => instructions::guard(false),
