@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use parking_lot::Mutex;
+use runtime::{Disk, RealDisk};
 
 use crate::Error;
 
@@ -88,6 +89,8 @@ pub struct FjallTables {
 /// Metadata is small: a few megabytes of cache and one worker serve it.
 const CACHE_BYTES: u64 = 4 << 20;
 const MEMTABLE_BYTES: u64 = 4 << 20;
+/// Where fjall keeps a folder for each table.
+const KEYSPACES: &str = "keyspaces";
 
 impl FjallTables {
     pub fn open(folder: &Path) -> Result<FjallTables, Error> {
@@ -95,6 +98,12 @@ impl FjallTables {
             path: folder.to_owned(),
             why: why.to_string(),
         };
+        let disk = RealDisk;
+        let undurable = |why: std::io::Error| Error::Open {
+            path: folder.to_owned(),
+            why: format!("its folders cannot be made durable: {why}"),
+        };
+        disk.create_dir_all(folder).map_err(undurable)?;
         let database = Database::builder(folder)
             .cache_size(CACHE_BYTES)
             .worker_threads(1)
@@ -108,6 +117,9 @@ impl FjallTables {
                 database.keyspace(table.name(), options).map_err(failed)?,
             );
         }
+        // fjall flushes what is in a table's folder, but not the folder's own name: a loss of
+        // power took all tables with it.
+        disk.fsync_dir(&folder.join(KEYSPACES)).map_err(undurable)?;
         Ok(FjallTables { database, spaces })
     }
 }

@@ -115,6 +115,9 @@ impl Drop for Overlay {
 
 #[cfg(test)]
 mod tests {
+    use metadata::{Metadata, TopicConfig};
+    use model::Topic;
+
     use super::*;
 
     /// Nothing where no file system can be mounted, with a word on why.
@@ -148,5 +151,28 @@ mod tests {
         overlay.mount_again().expect("it can be mounted again");
         assert_eq!(std::fs::read(&kept).expect("it is there"), b"bytes");
         assert_eq!(std::fs::read(&lost).expect("its name is there"), b"");
+    }
+
+    #[test]
+    fn a_topic_that_an_administrator_made_survives_a_loss_of_power() {
+        let Some((folder, mut overlay)) = mounted() else {
+            return;
+        };
+        let topic = Topic::parse("orders").expect("a topic's name");
+        let place = folder.path().join("metadata");
+        let metadata = Metadata::open(&place).expect("it opens");
+        let config = TopicConfig::with_queues(8);
+        let put = metadata.topics.put(topic.clone(), config);
+        put.expect("it is valid");
+        // As if it had not ended: what it might still flush at its end counts for nothing.
+        let copy = overlay.tree.lock().clone();
+        drop(metadata);
+        overlay.unmount().expect("nobody uses it");
+        *overlay.tree.lock() = copy;
+        overlay.tree.lock().lose_power(None);
+        overlay.mount_again().expect("it can be mounted again");
+        let metadata = Metadata::open(&place).expect("it opens again");
+        assert!(metadata.topics.get(topic.as_str()).is_some());
+        drop(metadata);
     }
 }
