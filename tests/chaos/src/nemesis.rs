@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use history::Event;
 use runtime::Rng;
 
@@ -70,8 +70,10 @@ impl Striker {
             None => self.blows.push((name, 1)),
         }
         let violations = world.recorder.violations();
-        ensure!(violations.is_empty(), "{violations:#?}");
-        Ok(())
+        match &violations[..] {
+            [] => Ok(()),
+            [first, others @ ..] => bail!("{first}; and {} others", others.len()),
+        }
     }
 
     fn wait(&self, world: &World) -> Result<()> {

@@ -266,8 +266,11 @@ impl Recorder {
         self.shared.state.lock().history.violations().to_vec()
     }
 
-    pub fn unfinished(&self, group: u32) -> Option<String> {
-        self.shared.state.lock().history.unfinished(group)
+    /// A message of a queue that a group has not finished.
+    pub fn unfinished(&self, group: u32, queue: &QueueId) -> Option<String> {
+        let queue = self.queue(queue);
+        let state = self.shared.state.lock();
+        state.history.unfinished_in(group, queue)
     }
 
     /// The history, which is empty from then on.

@@ -1,8 +1,8 @@
 //! Rounds of trouble, each with a seed, a folder and a verdict of its own.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use history::Promise;
 use runtime::{Clock, Rng};
 
@@ -91,23 +91,21 @@ fn round(plan: &Plan, ground: Ground, kinds: &[Nemesis], cycles: u64, seed: u64)
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make {}", folder.display()))?;
     let outcome = live(plan, ground, kinds, cycles, seed, &folder);
-    let broken = match &outcome {
-        Ok(round) if round.violations.is_empty() => None,
-        Ok(round) => Some(format!("{round}")),
-        Err(why) => Some(format!("{why:#}")),
-    };
-    match broken {
-        None => {
-            std::fs::remove_dir_all(&folder)?;
-            outcome
-        }
-        Some(what) => bail!(
-            "{}, --seed {seed} --cycles {cycles} --nemesis {}, data kept in {}: {what}",
+    let kept = || {
+        format!(
+            "{}, --seed {seed} --cycles {cycles} --nemesis {}, data kept in {}",
             plan.flush,
             names(kinds),
             folder.display()
-        ),
+        )
+    };
+    let round = outcome.with_context(kept)?;
+    if !round.violations.is_empty() {
+        let violations: Vec<_> = round.violations.iter().map(|one| one.to_string()).collect();
+        return Err(anyhow!("{}", violations.join("; "))).with_context(kept);
     }
+    std::fs::remove_dir_all(&folder)?;
+    Ok(round)
 }
 
 fn names(kinds: &[Nemesis]) -> String {
@@ -140,27 +138,29 @@ fn live(
         &rng.split("load"),
     )?;
     let mut striker = Striker::new(rng.split("nemesis"), kinds);
-    for cycle in 1..=cycles {
-        if let Err(why) = striker.strike(&mut world, cycle == cycles) {
-            world.keep(&kept(folder));
-            return Err(why.context(format!("blow {cycle}")));
-        }
-    }
-    let segments = world.end()?;
+    let lived = strike(&mut striker, &mut world, cycles);
     let (_, oldest) = recorder.missing();
     let verdict = recorder.take().finish();
+    if lived.is_err() || !verdict.violations.is_empty() {
+        world.keep(&folder.join("survived"));
+    }
     Ok(Round {
         seed,
+        segments: lived?,
         blows: striker.blows,
         tally: verdict.tally,
         violations: verdict.violations,
         waits: striker.waits,
-        segments,
         oldest_taken_ms: oldest,
         notes: striker.notes,
     })
 }
 
-fn kept(folder: &Path) -> PathBuf {
-    folder.join("survived")
+/// All the blows of a round, and its end; how many segments there were.
+fn strike(striker: &mut Striker, world: &mut World, cycles: u64) -> Result<usize> {
+    for cycle in 1..=cycles {
+        let outcome = striker.strike(world, cycle == cycles);
+        outcome.with_context(|| format!("blow {cycle}"))?;
+    }
+    world.end()
 }

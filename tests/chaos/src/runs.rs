@@ -33,9 +33,9 @@ fn line(plan: &Plan, outcome: &Result<Report>, date: &str, commit: &str) -> Stri
         });
     let verdict = match outcome {
         Ok(report) => report.verdict(),
-        // The first line is enough; the rest is in what the run has printed.
+        // What it comes down to is enough; the rest, and where it lies, is in what was printed.
         Err(why) => {
-            let why = format!("{why:#}").replace('\t', " ");
+            let why = why.root_cause().to_string().replace('\t', " ");
             format!("failed: {}", why.lines().next().unwrap_or_default())
         }
     };

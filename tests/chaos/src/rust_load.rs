@@ -125,7 +125,8 @@ impl RustLoad {
         }
         let clock = self.tasks.clock().clone();
         let begun = clock.now();
-        while let Some(what) = self.recorder.unfinished(SHARING) {
+        let open = |queue| self.recorder.unfinished(SHARING, queue);
+        while let Some(what) = self.queues.iter().find_map(open) {
             if clock.now().since(begun) > LIVENESS {
                 bail!("D10: the sharing group did not get {what} within {LIVENESS:?}");
             }

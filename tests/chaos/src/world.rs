@@ -119,7 +119,7 @@ impl World {
     }
 
     /// Everything has healed: ends the load, reads all, and stops the broker.
-    pub(crate) fn end(mut self) -> Result<usize> {
+    pub(crate) fn end(&mut self) -> Result<usize> {
         if let Some(rust) = &mut self.rust {
             rust.stop()?;
         }

@@ -79,15 +79,17 @@ impl History {
 
     /// A message that is there and that a group has not finished, if there is one.
     pub fn unfinished(&self, group: u32) -> Option<String> {
+        (0..self.queues.len() as u32).find_map(|queue| self.unfinished_in(group, Queue(queue)))
+    }
+
+    /// The same of one queue, where a group does not read them all.
+    pub fn unfinished_in(&self, group: u32, queue: Queue) -> Option<String> {
         let nobody = GroupState::default();
         let state = self.groups.get(&group).unwrap_or(&nobody);
-        self.queues.iter().find_map(|queue| {
-            let held = &queue.held;
-            let (offset, held) = held
-                .range(queue.min..)
-                .find(|(_, held)| state.lacks(held))?;
-            Some(format!("{} at {} {offset}", held.message, queue.name))
-        })
+        let queue = &self.queues[queue.0 as usize];
+        let mut held = queue.held.range(queue.min..);
+        let (offset, held) = held.find(|(_, held)| state.lacks(held))?;
+        Some(format!("{} at {} {offset}", held.message, queue.name))
     }
 
     /// Takes in what was observed at `at`, in milliseconds of any clock that goes forward.

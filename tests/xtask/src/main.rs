@@ -6,6 +6,7 @@ mod budgets;
 mod chaos;
 mod instructions;
 mod lint;
+mod reliability;
 mod set_up;
 mod simulate;
 mod suite;
@@ -36,6 +37,8 @@ cargo xtask <command>
                   the real broker under load and trouble; --alone builds and tries it without
                   streams and connectors; --strict holds an acknowledgement to survive a loss
                   of power, whatever the flush setting says
+  reliability [--check]
+                  writes docs/reliability.md from its rows and runs, or says whether it is stale
   planted [BUG]   bugs made on purpose, and within how many seeds each is found
   instructions [--accept]
                   instructions of a message, held against the accepted figures; --accept
@@ -56,6 +59,8 @@ fn main() -> ExitCode {
         }
         ["simulate", ref options @ ..] => simulate::seeds(options),
         ["chaos", ref options @ ..] => chaos::run(options),
+        ["reliability"] => reliability::page(false),
+        ["reliability", "--check"] => reliability::page(true),
         ["planted"] => simulate::planted(None),
         ["planted", bug] => simulate::planted(Some(bug)),
         ["instructions"] => instructions::guard(false),
