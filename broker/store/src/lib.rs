@@ -22,6 +22,8 @@ mod queue_index;
 mod read;
 mod recovery;
 mod recycle_pool;
+#[cfg(test)]
+mod reference;
 mod retention;
 mod segment;
 mod segments;
