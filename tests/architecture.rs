@@ -33,7 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("tests", &["peers", "history"]),
     (
         "house",
-        &["chaos", "hand-back", "mill-bench", "millstream", "simulation", "xtask"],
+        &["chaos", "fuzz", "hand-back", "mill-bench", "millstream", "simulation", "xtask"],
     ),
 ];
 

@@ -1,4 +1,4 @@
-//! Formatting, clippy with warnings denied, the fuzz target, licences, sources and bans.
+//! Formatting, clippy with warnings denied, the fuzzer, licences, sources and bans.
 
 use std::process::Command;
 
@@ -25,13 +25,13 @@ pub fn all() -> Result<()> {
     )?;
     // It stands outside the workspace, so nothing else would notice that it no longer builds.
     step(
-        "the fuzz target",
+        "the fuzzer",
         Command::new("cargo").args([
             "check",
             "--quiet",
             "--locked",
             "--manifest-path",
-            "broker/protocol/fuzz/Cargo.toml",
+            "tests/fuzz/libfuzzer/Cargo.toml",
         ]),
     )?;
     let deny = cargo_deny()?;

@@ -4,6 +4,7 @@
 mod bench;
 mod budgets;
 mod chaos;
+mod fuzz;
 mod instructions;
 mod lint;
 mod reliability;
@@ -40,6 +41,9 @@ cargo xtask <command>
   reliability [--check]
                   writes docs/reliability.md from its rows and runs, or says whether it is stale
   planted [BUG]   bugs made on purpose, and within how many seeds each is found
+  fuzz [--minutes M] [TARGET]
+                  every decoder and the recovery against bytes a fuzzer makes up, M minutes
+                  each (1), two at a time; what is new is added to tests/fuzz/corpus
   instructions [--accept]
                   instructions of a message, held against the accepted figures; --accept
                   takes today's as the accepted ones
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
         ["reliability", "--check"] => reliability::page(true),
         ["planted"] => simulate::planted(None),
         ["planted", bug] => simulate::planted(Some(bug)),
+        ["fuzz", ref options @ ..] => fuzz::run(options),
         ["instructions"] => instructions::guard(false),
         ["instructions", "--accept"] => instructions::guard(true),
         ["bench", name] => bench::run(Some(name)),

@@ -1,4 +1,4 @@
-//! Every decoder, to be fed with anything. Shared with the fuzz target.
+//! Every decoder, to be fed with anything.
 
 use bytes::{Bytes, BytesMut};
 use model::record::{self, GroupRecord, Records};
