@@ -1,7 +1,7 @@
 //! A connection's bytes, cut anywhere, as a stream of frames.
 
 use bytes::BytesMut;
-use protocol::{Caller, FRAME_LIMIT, Flag, Frame, Reply, Serialization};
+use protocol::{Caller, FRAME_LIMIT, Frame, Reply, Serialization};
 
 /// The first byte decides where the stream is cut, the rest is the stream.
 pub(crate) fn run(bytes: &[u8]) {
@@ -90,5 +90,4 @@ fn is_understood_again(frame: &Frame) {
     let again = again.expect("it is whole");
     assert_eq!(again.header.opaque, frame.header.opaque);
     assert_eq!(again.body, frame.body);
-    let _ = Flag::REQUEST;
 }

@@ -111,10 +111,6 @@ impl Fuzzer {
         };
         command.arg(format!("-max_len={longest}"));
         command.args(["-rss_limit_mb=1024", "-malloc_limit_mb=64", "-timeout=25"]);
-        let words = root().join(format!("dictionaries/{target}.dict"));
-        if words.exists() {
-            command.arg(format!("-dict={}", words.display()));
-        }
         command
     }
 
