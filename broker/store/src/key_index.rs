@@ -30,6 +30,9 @@ const TABLES: usize = 128;
 /// Tables from which on a file is made though its segment is not full.
 const MANY_TABLES: usize = 64;
 
+/// Keys that are sorted in memory to make one file of several.
+const JOINED: usize = 4 << 20;
+
 pub(crate) struct KeyIndex {
     memory: RwLock<Memory>,
     files: KeyFiles,
@@ -119,17 +122,24 @@ impl KeyIndex {
         self.files.newest_gap(within)
     }
 
-    /// Makes one file of those that cover a stretch together. False if there is no need.
+    /// Makes one file of those that cover a stretch together. False if there is no need, or if
+    /// they hold too much to be sorted in memory.
     pub(crate) fn join(&self, stretch: Stretch) -> Result<bool, Error> {
         let parts = self.files.parts(stretch);
         if parts.len() < 2 {
             return Ok(false);
         }
+        let counts = parts.iter().map(|part| self.files.count(*part));
+        match counts.sum::<Option<usize>>() {
+            Some(keys) if keys > JOINED => return Ok(false),
+            Some(_) => {}
+            // A gap now: the log fills it first.
+            None => return Ok(true),
+        }
         let mut entries = Vec::new();
         for part in parts {
             match self.files.entries(part) {
                 Some(part) => entries.extend(part),
-                // A gap now: the log fills it first.
                 None => return Ok(true),
             }
         }

@@ -125,6 +125,11 @@ impl Fence {
         Ok(Self { firsts, entries })
     }
 
+    /// How many keys the file holds.
+    pub(super) fn len(&self) -> usize {
+        self.entries
+    }
+
     /// Log offsets of records that may have the key, newest first, from below `before` on.
     pub(super) fn find(
         &self,

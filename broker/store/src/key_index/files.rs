@@ -27,9 +27,16 @@ pub(super) struct KeyFiles {
 /// Guards which files there are, by the beginning of their stretches.
 #[derive(Default)]
 struct State {
-    parts: BTreeMap<u64, u64>,
+    parts: BTreeMap<u64, Part>,
     young: HashMap<u64, Arc<Opened>>,
     old: HashMap<u64, Arc<Opened>>,
+}
+
+#[derive(Clone, Copy)]
+struct Part {
+    to: u64,
+    /// `None` until it has been opened.
+    entries: Option<usize>,
 }
 
 /// A file whose header and fence are sound.
@@ -60,7 +67,7 @@ impl KeyFiles {
         for entry in self.disk.list(&self.directory).map_err(failed())? {
             match stretch_of(&entry.name) {
                 Some(stretch) if stretch.from >= end && stretch.to <= log.to => {
-                    state.parts.insert(stretch.from, stretch.to);
+                    state.insert(stretch, None);
                     end = stretch.to;
                 }
                 _ => {
@@ -83,7 +90,8 @@ impl KeyFiles {
         stretch: Stretch,
         entries: impl IntoIterator<Item = (u32, u64)>,
     ) -> Result<(), Error> {
-        let bytes = encode(stretch, entries);
+        let mut count = 0;
+        let bytes = encode(stretch, entries.into_iter().inspect(|_| count += 1));
         let path = self.directory.join(name_of(stretch));
         let written = self.disk.replace(&path, &bytes);
         written.map_err(Error::disk("writing a file of keys"))?;
@@ -91,7 +99,7 @@ impl KeyFiles {
         for part in &parts {
             self.forget(part.from);
         }
-        self.state.lock().parts.insert(stretch.from, stretch.to);
+        self.state.lock().insert(stretch, Some(count));
         for part in parts.into_iter().filter(|part| *part != stretch) {
             self.unlink(part);
         }
@@ -103,11 +111,17 @@ impl KeyFiles {
         let state = self.state.lock();
         let parts = state.parts.range(within.from..within.to);
         parts
-            .map(|(from, to)| Stretch {
+            .map(|(from, part)| Stretch {
                 from: *from,
-                to: *to,
+                to: part.to,
             })
             .collect()
+    }
+
+    /// How many keys a file holds; `None` if it cannot be read.
+    pub(super) fn count(&self, part: Stretch) -> Option<usize> {
+        let known = self.state.lock().parts.get(&part.from)?.entries;
+        known.or_else(|| self.look_into(part, |opened| Ok(opened.fence.len())))
     }
 
     /// The newest part of a stretch without a file.
@@ -201,7 +215,9 @@ impl KeyFiles {
         let fence = Fence::load(file.as_ref(), part)?;
         let opened = Arc::new(Opened { file, fence });
         let mut state = self.state.lock();
-        if state.parts.get(&part.from) == Some(&part.to) {
+        let known = state.parts.get_mut(&part.from);
+        if let Some(known) = known.filter(|known| known.to == part.to) {
+            known.entries = Some(opened.fence.len());
             state.keep(part.from, opened.clone());
         }
         Ok(opened)
@@ -227,6 +243,11 @@ impl KeyFiles {
 }
 
 impl State {
+    fn insert(&mut self, stretch: Stretch, entries: Option<usize>) {
+        let to = stretch.to;
+        self.parts.insert(stretch.from, Part { to, entries });
+    }
+
     fn opened(&mut self, from: u64) -> Option<Arc<Opened>> {
         if let Some(opened) = self.young.get(&from) {
             return Some(opened.clone());
