@@ -1,7 +1,9 @@
 //! The commit log and its indexes: where messages lie, and how they survive.
 
 mod appender;
+mod catch_up;
 mod checkpoint;
+mod damage;
 mod dispatch;
 mod error;
 mod fence;

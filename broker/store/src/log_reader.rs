@@ -5,9 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::LogOffset;
 use model::record::{Frame, RecordView, check, view};
-use runtime::Tasks;
+use runtime::{Advice, Tasks};
+use tokio::sync::Semaphore;
 
 use crate::Error;
+use crate::catch_up::{Advised, CatchUp, THREADS};
+use crate::damage::Damage;
 use crate::guard::Guard;
 use crate::hot_ring::HotRing;
 use crate::losses::stands_for_lost;
@@ -30,6 +33,10 @@ pub(crate) struct LogReader {
     publisher: Arc<Publisher>,
     tasks: Tasks,
     guard: Guard,
+    damage: Arc<Damage>,
+    catch_up: Arc<CatchUp>,
+    /// Taken while a thread waits for the disk.
+    threads: Arc<Semaphore>,
 }
 
 impl LogReader {
@@ -46,7 +53,15 @@ impl LogReader {
             publisher,
             tasks,
             guard,
+            damage: Arc::default(),
+            catch_up: Arc::default(),
+            threads: Arc::new(Semaphore::new(THREADS)),
         }
+    }
+
+    /// Records that somebody came across and that are not what was stored.
+    pub(crate) fn damage(&self) -> &Damage {
+        &self.damage
     }
 
     /// The record that begins at `at`, checked unless it was written moments ago.
@@ -77,7 +92,8 @@ impl LogReader {
         self.verified(at, bytes, true)
     }
 
-    /// Several records in the order of the log; a damaged one is an error in its own place.
+    /// Several records in the order of the log; one that is damaged or cannot be read is an error
+    /// in its own place.
     pub(crate) async fn several(
         &self,
         wanted: &[(LogOffset, u32)],
@@ -100,7 +116,17 @@ impl LogReader {
             let end = now
                 .last()
                 .map_or(at.0, |(at, size)| at.0 + u64::from(*size));
-            let window = self.bytes(at.0, (end - at.0) as usize).await?;
+            let window = match self.bytes(at.0, (end - at.0) as usize).await {
+                Ok(window) => window,
+                Err(Error::Disk { .. }) => {
+                    // The others may lie on sound sectors.
+                    for (place, size) in now {
+                        found.push(self.sized(*place, *size).await);
+                    }
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             for (place, size) in now {
                 let from = (place.0 - at.0) as usize;
                 let bytes = window.slice(from..from + *size as usize);
@@ -137,26 +163,69 @@ impl LogReader {
             .file
             .pread_nowait(&mut bytes, at - segment.start)
             .map_err(Error::disk("reading the log"))?;
-        if read == Some(length) {
+        let waits = read != Some(length);
+        if let Some(advised) = self.catch_up.note(at..at + length as u64, waits) {
+            self.advise(advised);
+        }
+        if !waits {
             return Ok(bytes.into());
         }
-        let read = move || read_waiting(&segment, at, length);
+        // Whoever reads far behind queues here, and not for the threads that others need.
+        let thread = self.threads.clone().acquire_owned().await;
+        let read = move || {
+            let read = read_waiting(&segment, at, length);
+            drop(thread);
+            read
+        };
         self.tasks
             .blocking("read the log", read)
             .await
             .map_err(|_| Error::Closed)?
     }
 
-    fn verified(&self, at: LogOffset, bytes: Bytes, cold: bool) -> Result<Bytes, Error> {
-        if cold {
-            let record =
-                check(&bytes, self.guard.required(at.0)).map_err(|why| corrupt(at, why))?;
-            same_place(at, &record)?;
-            if record.bytes.len() != bytes.len() {
-                return Err(corrupt(at, "the index knows another size"));
+    /// Tells the kernel, beside: even that may wait. What the ring has just let go stays, since
+    /// others may be right behind.
+    fn advise(&self, advised: Advised) {
+        let hot = self.ring.start().unwrap_or(0);
+        let Advised { wanted, left } = advised;
+        let parts = [
+            (wanted, Advice::WillNeed),
+            (left.start..left.end.min(hot), Advice::DontNeed),
+        ];
+        let segments = self.segments.all();
+        drop(self.tasks.blocking("read ahead", move || {
+            for (range, advice) in parts {
+                for segment in segments.iter() {
+                    let from = range.start.max(segment.start);
+                    let to = range.end.min(segment.end());
+                    if from < to {
+                        let within = from - segment.start..to - segment.start;
+                        // An advice that is not taken costs time and nothing else.
+                        let _ = segment.file.advise(within, advice);
+                    }
+                }
             }
+        }));
+    }
+
+    fn verified(&self, at: LogOffset, bytes: Bytes, cold: bool) -> Result<Bytes, Error> {
+        if cold && let Err(error) = self.check(at, &bytes) {
+            if let Some(segment) = self.segments.holding(at.0) {
+                let position = at.0 - segment.start;
+                self.damage.note(at.0, &segment.path, position, &error);
+            }
+            return Err(error);
         }
         Ok(bytes)
+    }
+
+    fn check(&self, at: LogOffset, bytes: &Bytes) -> Result<(), Error> {
+        let record = check(bytes, self.guard.required(at.0)).map_err(|why| corrupt(at, why))?;
+        same_place(at, &record)?;
+        match record.bytes.len() == bytes.len() {
+            true => Ok(()),
+            false => Err(corrupt(at, "the index knows another size")),
+        }
     }
 
     fn nothing_at(&self, at: LogOffset) -> Error {

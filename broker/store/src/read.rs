@@ -49,6 +49,9 @@ pub struct Read {
     pub records: Vec<Bytes>,
     /// The entries of these records.
     pub entries: Vec<IndexEntry>,
+    /// Records that are not what was stored, and so are left out: the next read goes on behind
+    /// them.
+    pub damaged: Vec<IndexEntry>,
     /// Where the next read goes on.
     pub next: QueueOffset,
     /// First and one past the last offset of the queue.
@@ -120,7 +123,7 @@ impl Shared {
                 scanned += 1;
                 read.next = entry.next();
             }
-            let found = match self.fetch(&chosen).await {
+            let found = match self.fetch(&chosen, &mut read.damaged).await {
                 Err(Error::NoSuchRecord { at, min, .. }) if at < min => {
                     // Its segment went meanwhile.
                     read.status = ReadStatus::MessageWasRemoving;
@@ -128,13 +131,21 @@ impl Shared {
                 }
                 found => found?,
             };
-            for (entry, record) in found {
+            let failed = found.failed;
+            for (entry, record) in found.records {
                 if view(&record).is_ok_and(|view| wanted_record(&view)) {
                     taken += entry.count as usize;
                     taken_bytes += record.len();
                     read.records.push(record);
                     read.entries.push(entry);
                 }
+            }
+            if let Some((entry, error)) = failed {
+                if read.records.is_empty() {
+                    return Err(error);
+                }
+                read.next = entry.queue_offset;
+                break;
             }
             // A record filter may have left room that the entries did not.
             if full && taken == messages || taken >= limit.messages {
@@ -149,18 +160,30 @@ impl Shared {
         Ok(read)
     }
 
-    /// The records of these entries. One that is damaged is left out, and told about.
-    async fn fetch(&self, entries: &[IndexEntry]) -> Result<Vec<(IndexEntry, Bytes)>, Error> {
+    /// The records of these entries. One that is damaged is left out, and told about: it will
+    /// never be better. One that cannot be read ends them: it may be readable the next time.
+    async fn fetch(
+        &self,
+        entries: &[IndexEntry],
+        damaged: &mut Vec<IndexEntry>,
+    ) -> Result<Fetched, Error> {
         let wanted: Vec<_> = entries
             .iter()
             .map(|entry| (entry.log_offset, entry.size))
             .collect();
-        let mut found = Vec::with_capacity(entries.len());
+        let mut found = Fetched {
+            records: Vec::with_capacity(entries.len()),
+            failed: None,
+        };
         let records = self.reader.several(&wanted).await?;
         for (entry, record) in entries.iter().zip(records) {
             match record {
-                Ok(record) => found.push((*entry, record)),
-                Err(error) => self.stats.damaged(&error),
+                Ok(record) => found.records.push((*entry, record)),
+                Err(Error::Corrupt { .. }) => damaged.push(*entry),
+                Err(error) => {
+                    found.failed = Some((*entry, error));
+                    break;
+                }
             }
         }
         Ok(found)
@@ -191,6 +214,13 @@ impl Shared {
     }
 }
 
+/// Records in the order of their entries.
+struct Fetched {
+    records: Vec<(IndexEntry, Bytes)>,
+    /// The first that could not be read.
+    failed: Option<(IndexEntry, Error)>,
+}
+
 fn out_of_bounds(from: QueueOffset, bounds: Bounds) -> Option<Read> {
     let Bounds { min, max } = bounds;
     let (status, next) = if max.0 == 0 {
@@ -212,6 +242,7 @@ fn nothing(status: ReadStatus, next: QueueOffset, bounds: Bounds) -> Read {
         status,
         records: Vec::new(),
         entries: Vec::new(),
+        damaged: Vec::new(),
         next,
         min: bounds.min,
         max: bounds.max,

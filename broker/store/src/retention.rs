@@ -67,11 +67,16 @@ impl Shared {
     /// Where the oldest segment ends, if another follows that began before `time`.
     fn oldest_ended_before(&self, time: i64) -> Result<Option<u64>, Error> {
         let segments = self.segments.all();
-        let [oldest, next, ..] = &segments[..] else {
+        let Some((oldest, others)) = segments.split_first() else {
             return Ok(None);
         };
-        let began = first_stored(next)?;
-        Ok(began.filter(|began| began.0 < time).map(|_| oldest.end()))
+        for next in others {
+            // A segment whose first record is damaged is no older than the one behind it.
+            if let Some(began) = first_stored(next)? {
+                return Ok((began.0 < time).then(|| oldest.end()));
+            }
+        }
+        Ok(None)
     }
 
     /// Takes everything below `end`, where a segment begins, out of log and indexes.

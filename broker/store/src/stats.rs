@@ -4,8 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use runtime::Space;
 
-use crate::Error;
-
 /// A snapshot of the store's counters and gauges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stats {
@@ -56,7 +54,6 @@ impl Stats {
 pub(crate) struct Counters {
     records: AtomicU64,
     bytes: AtomicU64,
-    damaged: AtomicU64,
 }
 
 impl Counters {
@@ -65,20 +62,11 @@ impl Counters {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(crate) fn damaged(&self, error: &Error) {
-        tracing::error!(%error, "a stored record was left out");
-        self.damaged.fetch_add(1, Ordering::Relaxed);
-    }
-
     pub(crate) fn records(&self) -> u64 {
         self.records.load(Ordering::Relaxed)
     }
 
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn damaged_records(&self) -> u64 {
-        self.damaged.load(Ordering::Relaxed)
     }
 }

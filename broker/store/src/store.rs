@@ -33,6 +33,8 @@ use crate::time_search::Boundary;
 use crate::watermark::Watermark;
 use crate::{Appended, Arrivals, Error, Flush, IndexEntry, RecordChecksum, Settings, Stats};
 
+/// Messages looked at for when the first was stored: some of them may be damaged.
+const EARLIEST: usize = 16;
 /// How far the fence stands in front of the log's end: far enough to move it in time, near enough
 /// to be searched after a crash, when what lies there is no longer in memory.
 const FENCE_BYTES: u64 = 64 << 20;
@@ -357,16 +359,16 @@ impl MessageStore {
 
     /// When the first message of a queue was stored; `None` if it holds none.
     pub async fn earliest(&self, queue: &QueueId) -> Result<Option<Timestamp>, Error> {
-        let first = self.entries(queue, QueueOffset(0), 1).await?;
-        let Some(first) = first.first().copied().filter(|entry| !entry.is_hole()) else {
-            return Ok(None);
-        };
-        let record = self
-            .shared
-            .reader
-            .sized(first.log_offset, first.size)
-            .await?;
-        Ok(view(&record).ok().map(|record| record.stored))
+        let first = self.entries(queue, QueueOffset(0), EARLIEST).await?;
+        for entry in first.iter().take_while(|entry| !entry.is_hole()) {
+            let (at, size) = (entry.log_offset, entry.size);
+            match self.shared.reader.sized(at, size).await {
+                Ok(record) => return Ok(view(&record).ok().map(|record| record.stored)),
+                Err(Error::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
     }
 
     /// When the first message of the log was stored; `None` if it is empty.
@@ -472,7 +474,7 @@ impl MessageStore {
             recycled_files: shared.segments.recycled() as u64,
             index_keys: shared.keys.entries() as u64,
             key_files: shared.keys.files() as u64,
-            damaged_records: shared.stats.damaged_records(),
+            damaged_records: shared.reader.damage().records(),
             disk: shared.disk.space(&shared.layout.log).ok(),
         }
     }

@@ -8,6 +8,9 @@ use crate::queue_index::{Head, IndexEntry};
 use crate::read::Bounds;
 use crate::store::Shared;
 
+/// Records asked for their time where the one wanted is damaged.
+const ASKED: u64 = 128;
+
 /// Which of the messages around a point in time is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Boundary {
@@ -50,13 +53,39 @@ impl Shared {
                 high = middle;
                 continue;
             };
-            if self.stored(entry)?.is_none_or(|stored| stored < time) {
-                low = entry.next().0;
-            } else {
-                high = entry.queue_offset.0.max(low);
+            // Records that cannot be asked count with the first behind them that can.
+            match self.first_known(head, entry, high)? {
+                Some((known, stored)) if stored < time => low = known.next().0,
+                _ => high = entry.queue_offset.0.max(low),
             }
         }
+        // What lies there may be a place without a record.
+        if let Some(entry) = self.index.entries_waiting(head, low, 1)?.first()
+            && let Some((known, _)) = self.first_known(head, entry, bounds.max.0)?
+        {
+            low = low.max(known.queue_offset.0);
+        }
         Ok(QueueOffset(low.min(bounds.max.0)))
+    }
+
+    /// The first of `entry` and the next ones below `high` whose record tells when it was stored.
+    fn first_known(
+        &self,
+        head: &Head,
+        entry: &IndexEntry,
+        high: u64,
+    ) -> Result<Option<(IndexEntry, i64)>, Error> {
+        if let Some(stored) = self.stored(entry)? {
+            return Ok(Some((*entry, stored)));
+        }
+        let others = (high - entry.queue_offset.0).min(ASKED) as usize;
+        let next = self.index.entries_waiting(head, entry.next().0, others)?;
+        for entry in next.iter().take_while(|entry| entry.queue_offset.0 < high) {
+            if let Some(stored) = self.stored(entry)? {
+                return Ok(Some((*entry, stored)));
+            }
+        }
+        Ok(None)
     }
 
     /// When the entry's record was stored; `None` if there is no such record.

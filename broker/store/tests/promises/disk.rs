@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use model::QueueOffset;
 use runtime::{DiskFailure, Faults, Operation};
-use store::{Appended, Error, Flush, ReadLimit, ReadStatus};
+use store::{Appended, Boundary, Error, Flush, ReadLimit, ReadStatus};
 
 use crate::house::{House, ROOT, encode, message, queue};
 
@@ -178,6 +178,8 @@ async fn a_rotten_record_is_left_out_and_counted() {
         .map(|entry| entry.queue_offset.0)
         .collect();
     assert_eq!((offsets, read.next.0), (vec![0, 1, 3, 4], 5));
+    let told: Vec<_> = read.damaged.iter().map(|entry| entry.log_offset).collect();
+    assert_eq!(told, [rotten], "the reader is told");
     assert_eq!(house.store.stats().damaged_records, 1);
     assert!(matches!(
         house.store.record_at(rotten).await,
@@ -198,6 +200,60 @@ async fn a_read_that_fails_is_an_error_and_not_the_end_of_a_queue() {
     assert!(matches!(read, Err(Error::Disk { .. })));
     house.disk.disarm();
     assert_eq!(readable(&house).await, 1);
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_ends_a_read_and_spoils_none_before_it() {
+    let house = House::with(|settings| settings.hot_bytes = 0);
+    for _ in 0..3 {
+        append(&house).await.expect("the disk is sound");
+    }
+    house.disk.arm(Faults {
+        read_would_wait: 1.0,
+        ..Faults::default()
+    });
+    // All three at once, then the first alone, then the second.
+    house.disk.fail_next(Operation::Read, DiskFailure::Io);
+    let read = house.read("t", 0, LIMIT).await.expect("each is read alone");
+    assert_eq!((read.records.len(), read.next.0), (3, 3));
+    house.disk.on_call({
+        let calls = std::sync::atomic::AtomicU64::new(0);
+        let disk = house.disk.clone();
+        move |operation, _| {
+            let nth = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if operation == Operation::Read && (nth == 0 || nth == 2) {
+                disk.fail_next(Operation::Read, DiskFailure::Io);
+            }
+        }
+    });
+    let read = house.read("t", 0, LIMIT).await.expect("one could be read");
+    assert_eq!((read.records.len(), read.next.0), (1, 1));
+    assert_eq!(read.damaged, [], "it may be readable the next time");
+}
+
+#[tokio::test]
+async fn searches_by_time_go_past_damaged_records() {
+    let house = House::with(|settings| settings.hot_bytes = 0);
+    let mut places = Vec::new();
+    for number in 0..9u64 {
+        house.clock.advance(Duration::from_millis(10));
+        let appended = house.append(&message("t", 0, &format!("{number}"))).await;
+        places.push((appended.log_offset.0, appended.stored.0));
+    }
+    let path = Path::new(ROOT).join(format!("commitlog/{:020}", 0));
+    for damaged in 3..6 {
+        let at = places[damaged].0 + 50;
+        house.disk.flip_bit(&path, at, 1).expect("it is there");
+    }
+    let begins = |number: usize| house.offset_at("t", places[number].1, Boundary::Lower);
+    assert_eq!(begins(0).await, 0);
+    assert_eq!(
+        begins(2).await,
+        2,
+        "earlier ones are found though the middle is damaged"
+    );
+    assert_eq!(begins(4).await, 6);
+    assert_eq!(begins(8).await, 8);
 }
 
 #[tokio::test]

@@ -102,3 +102,14 @@ async fn beginnings_are_the_same_after_a_restart() {
         "the log alone knows it"
     );
 }
+
+#[tokio::test]
+async fn a_damaged_first_record_does_not_keep_segments_for_ever() {
+    let house = old_house().await;
+    let path = format!("/store/commitlog/{:020}", 65_536);
+    let flipped = house.disk.flip_bit(path.as_ref(), 40, 1);
+    flipped.expect("it is there");
+    house.clock.advance(Duration::from_secs(1_000 * 3_600));
+    house.store.clean().await.expect("it cleans");
+    assert!(house.store.log_bounds().0.0 >= 131_072);
+}
