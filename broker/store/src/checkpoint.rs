@@ -26,6 +26,7 @@ use crate::guard::Guard;
 use crate::publisher::Publisher;
 use crate::queue_index::{Fields, Head, QueueIndex, State};
 use crate::segment::{file_name, file_start};
+use crate::topic_names::TopicNames;
 
 const MAGIC: u32 = 0x4D53_4850;
 const PREFIX: usize = 12;
@@ -130,13 +131,15 @@ impl Saved {
         let mut rest = bytes;
         let mut parts: Vec<(QueueId, Option<State>)> = Vec::new();
         let mut closed = None;
+        // All of them are going to be held.
+        let mut topics = TopicNames::with_limit(usize::MAX);
         while let Some((frame, behind)) = split_frame(rest) {
             rest = behind;
             let mut fields = Fields { rest: frame };
             let Some((kind, position)) = heads::read_position(&mut fields) else {
                 break;
             };
-            let Some(heads) = heads::read_all(&mut fields) else {
+            let Some(heads) = heads::read_all(&mut fields, &mut topics) else {
                 break;
             };
             parts.extend(heads);

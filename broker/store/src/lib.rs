@@ -33,6 +33,7 @@ mod settings;
 mod stats;
 mod store;
 mod time_search;
+mod topic_names;
 mod watermark;
 
 pub use appender::Appended;

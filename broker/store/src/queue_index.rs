@@ -11,7 +11,9 @@ mod head;
 mod index_log;
 mod lookup;
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -35,14 +37,66 @@ pub(crate) struct QueueIndex {
     damaged: AtomicBool,
 }
 
-type Heads = HashMap<QueueId, Arc<Head>, foldhash::fast::RandomState>;
+/// The heads, found by their queues.
+#[derive(Default)]
+struct Heads {
+    by_queue: HashSet<ByQueue, foldhash::fast::RandomState>,
+    /// The names that the heads of a topic share.
+    topics: HashSet<Topic, foldhash::fast::RandomState>,
+}
+
+/// A head as its queue: what a million queues cost is counted in bytes.
+struct ByQueue(Arc<Head>);
+
+impl Borrow<QueueId> for ByQueue {
+    fn borrow(&self) -> &QueueId {
+        &self.0.id
+    }
+}
+
+impl Hash for ByQueue {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id.hash(state);
+    }
+}
+
+impl PartialEq for ByQueue {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for ByQueue {}
+
+impl Heads {
+    fn get(&self, queue: &QueueId) -> Option<&Arc<Head>> {
+        self.by_queue.get(queue).map(|head| &head.0)
+    }
+
+    fn insert(&mut self, queue: &QueueId, state: State) -> Arc<Head> {
+        let topic = match self.topics.get(&queue.topic) {
+            Some(topic) => topic.clone(),
+            None => {
+                self.topics.insert(queue.topic.clone());
+                queue.topic.clone()
+            }
+        };
+        let head = Arc::new(Head::new(QueueId::new(topic, queue.number), state));
+        self.by_queue.insert(ByQueue(head.clone()));
+        head
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Head>> {
+        self.by_queue.iter().map(|head| &head.0)
+    }
+}
 
 impl QueueIndex {
     pub(crate) fn new(log: IndexLog, saved: impl IntoIterator<Item = (QueueId, State)>) -> Self {
-        let heads = saved
-            .into_iter()
-            .map(|(id, state)| (id.clone(), Arc::new(Head::new(id, state))))
-            .collect();
+        let mut heads = Heads::default();
+        for (queue, state) in saved {
+            heads.insert(&queue, state);
+        }
         Self {
             heads: RwLock::new(heads),
             changed: Mutex::default(),
@@ -69,8 +123,11 @@ impl QueueIndex {
             return head;
         }
         let mut heads = self.heads.write();
-        let fresh = || Arc::new(Head::new(queue.clone(), State::default()));
-        heads.entry(queue.clone()).or_insert_with(fresh).clone()
+        // Somebody may have come first.
+        match heads.get(queue) {
+            Some(head) => head.clone(),
+            None => heads.insert(queue, State::default()),
+        }
     }
 
     /// Makes an entry of the queue readable.
@@ -91,10 +148,10 @@ impl QueueIndex {
     /// Forgets all queues of a topic. Returns how many there were.
     pub(crate) fn delete(&self, topic: &Topic) -> usize {
         let mut heads = self.heads.write();
-        let before = heads.len();
+        let before = heads.by_queue.len();
         let mut changed = self.changed.lock();
-        heads.retain(|queue, head| {
-            let kept = queue.topic != *topic;
+        heads.by_queue.retain(|ByQueue(head)| {
+            let kept = head.id.topic != *topic;
             if !kept {
                 head.kill();
                 // A dead head among the changed ones tells the checkpoint to drop it.
@@ -102,15 +159,16 @@ impl QueueIndex {
             }
             kept
         });
-        before - heads.len()
+        heads.topics.remove(topic);
+        before - heads.by_queue.len()
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Head>> {
-        self.heads.read().values().cloned().collect()
+        self.heads.read().all().cloned().collect()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.heads.read().len()
+        self.heads.read().by_queue.len()
     }
 
     /// The heads that changed since this was last called.

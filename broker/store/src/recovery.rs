@@ -99,7 +99,6 @@ pub(crate) fn recover(
         position.map(|position| position.guard).unwrap_or_default(),
         position.map(|position| position.durable),
     );
-    let ends = saved.as_ref().map(ends_of).unwrap_or_default();
     let saved = match position {
         Some(known) if !index_reaches(disk, layout, known.index_end)? => None,
         _ => saved,
@@ -140,6 +139,12 @@ pub(crate) fn recover(
             indexed = build(disk, layout, settings, &segments, guard, None)?;
         }
         let since = position.map_or(0, |position| position.replay_from);
+        // Read once more, rather than kept at every start for this one.
+        let again = match position {
+            Some(_) => Saved::load(disk.as_ref(), &layout.checkpoints)?.0,
+            None => None,
+        };
+        let ends = again.as_ref().map(ends_of).unwrap_or_default();
         let missing = Told {
             losses: losses::behind(&ends, &indexed.index, &indexed.buried, since),
             ..Told::default()

@@ -9,11 +9,12 @@
 
 use std::sync::Arc;
 
-use model::{LogOffset, QueueId, Topic};
+use model::{LogOffset, QueueId};
 
 use super::Position;
 use crate::guard::Guard;
 use crate::queue_index::{Fields, Head, INLINE_ENTRIES, IndexLog, Link, Run, Spine, State, Unit};
+use crate::topic_names::TopicNames;
 
 pub(super) fn write_position(into: &mut Vec<u8>, kind: u8, position: Position) {
     into.push(kind);
@@ -111,15 +112,18 @@ fn encode_state(state: &State, into: &mut Vec<u8>) {
 }
 
 /// All heads of a frame; a deleted one has no state. `None` if the frame is not of this form.
-pub(super) fn read_all(fields: &mut Fields<'_>) -> Option<Vec<(QueueId, Option<State>)>> {
+pub(super) fn read_all(
+    fields: &mut Fields<'_>,
+    topics: &mut TopicNames,
+) -> Option<Vec<(QueueId, Option<State>)>> {
     let count = fields.u32()?;
-    (0..count).map(|_| read(fields)).collect()
+    (0..count).map(|_| read(fields, topics)).collect()
 }
 
-fn read(fields: &mut Fields<'_>) -> Option<(QueueId, Option<State>)> {
+fn read(fields: &mut Fields<'_>, topics: &mut TopicNames) -> Option<(QueueId, Option<State>)> {
     let length = usize::from(fields.u16()?);
     let topic = std::str::from_utf8(fields.take(length)?).ok()?;
-    let queue = QueueId::new(Topic::stored(topic).ok()?, fields.u32()?);
+    let queue = QueueId::new(topics.get(topic)?, fields.u32()?);
     match fields.u8()? {
         0 => Some((queue, None)),
         _ => Some((queue, Some(read_state(fields)?))),

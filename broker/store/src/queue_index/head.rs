@@ -163,7 +163,12 @@ impl State {
             self.tail_first_stored = stored;
         }
         self.end += u64::from(unit.count);
-        self.tail.units.push(unit);
+        let units = &mut self.tail.units;
+        if units.len() == units.capacity() {
+            // Most of a million queues hold few entries, and none should pay for many.
+            units.reserve_exact((units.len() / 2).max(2));
+        }
+        units.push(unit);
     }
 
     /// The record is newer than an entry with its offset: the queue was begun anew, or its

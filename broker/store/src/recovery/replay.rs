@@ -11,6 +11,7 @@ use crate::dispatch::{Dispatch, KeyHashes, TOMBSTONES, lite_offsets};
 use crate::key_index::KeyIndex;
 use crate::losses;
 use crate::queue_index::{Arrival, QueueIndex, Unit};
+use crate::topic_names::TopicNames;
 
 /// Topics remembered so that their names are shared by their queues.
 const TOPICS: usize = 65_536;
@@ -19,7 +20,7 @@ pub(crate) struct Replay<'a> {
     settings: &'a Settings,
     index: &'a Arc<QueueIndex>,
     keys: &'a KeyIndex,
-    topics: HashMap<String, Topic>,
+    topics: TopicNames,
     pub records: u64,
     pub last_stored: i64,
     /// Where the log first tells of losses.
@@ -39,7 +40,7 @@ impl<'a> Replay<'a> {
             settings,
             index,
             keys,
-            topics: HashMap::new(),
+            topics: TopicNames::with_limit(TOPICS),
             records: 0,
             last_stored,
             lost_at: None,
@@ -52,7 +53,7 @@ impl<'a> Replay<'a> {
     pub(crate) fn record(&mut self, record: &RecordView<'_>) {
         self.records += 1;
         self.last_stored = self.last_stored.max(record.stored.0);
-        let Some(topic) = self.topic(record.topic) else {
+        let Some(topic) = self.topics.get(record.topic) else {
             return;
         };
         let dispatch = Dispatch::of_stored(&topic, record);
@@ -111,17 +112,5 @@ impl<'a> Replay<'a> {
         }
         let head = self.index.get_or_insert(queue);
         self.index.put(&head, &arrival);
-    }
-
-    fn topic(&mut self, name: &str) -> Option<Topic> {
-        if let Some(topic) = self.topics.get(name) {
-            return Some(topic.clone());
-        }
-        let topic = Topic::stored(name).ok()?;
-        if self.topics.len() >= TOPICS {
-            self.topics.clear();
-        }
-        self.topics.insert(name.to_owned(), topic.clone());
-        Some(topic)
     }
 }
