@@ -146,7 +146,8 @@ fn start(queues: u64, root: &Path) {
             messages: 1,
             bytes: 1 << 20,
         };
-        let read = store.read(&id(0), QueueOffset(0), limit, |_| true, |_| true);
+        let queue = id(0);
+        let read = store.read(&queue, QueueOffset(0), limit, |_| true, |_| true);
         let read = read.await.expect("it is read");
         assert_eq!(read.records.len(), 1, "it serves");
         print!(" {took:>7} ms {:>10} B", grown / queues);
