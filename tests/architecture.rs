@@ -33,7 +33,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("tests", &["peers", "history"]),
     (
         "house",
-        &["chaos", "fuzz", "hand-back", "mill-bench", "millstream", "simulation", "xtask"],
+        &[
+            "chaos",
+            "fuzz",
+            "hand-back",
+            "mill-bench",
+            "millstream",
+            "simulation",
+            "xtask",
+        ],
     ),
 ];
 

@@ -12,6 +12,7 @@ use runtime::{Rng, SimDisk};
 use smallvec::smallvec;
 
 use crate::dispatch::KeyHashes;
+use crate::key_index::KeyIndex;
 use crate::publisher::{Publisher, StagedRecord};
 use crate::queue_index::{Arrival, IndexLog, QueueIndex, Unit};
 use crate::watermark::Watermark;
@@ -154,6 +155,7 @@ impl StateMachineTest for Real {
 
     fn init_test(model: &Model) -> Real {
         let disk = SimDisk::new(Rng::seeded(1)).mount();
+        let keys = Arc::new(KeyIndex::new(disk.clone(), PathBuf::from("/keys"), 0));
         let log = IndexLog::open(disk, PathBuf::from("/queues"), 0).expect("an empty index");
         let index = Arc::new(QueueIndex::new(log, []));
         let flush = if model.sync {
@@ -162,7 +164,7 @@ impl StateMachineTest for Real {
             Flush::Async
         };
         let mark = Watermark::new(flush, 0, 0);
-        let publisher = Arc::new(Publisher::new(mark, index.clone(), Arc::default()));
+        let publisher = Arc::new(Publisher::new(mark, index.clone(), keys));
         let told = Arc::<Mutex<BTreeMap<_, _>>>::default();
         publisher.tell(Box::new(Reader {
             publisher: Arc::downgrade(&publisher),
