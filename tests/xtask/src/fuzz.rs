@@ -92,11 +92,11 @@ impl Fuzzer {
         ensure!(output.status.success(), "the fuzzer does not build");
         let messages = String::from_utf8_lossy(&output.stdout).into_owned();
         let marker = "\"executable\":\"";
-        let places = messages.lines().filter_map(|line| {
+        let mut places = messages.lines().filter_map(|line| {
             let (_, rest) = line.split_once(marker)?;
             rest.split_once('"').map(|(path, _)| PathBuf::from(path))
         });
-        let program = places.last().context("cargo names no program")?;
+        let program = places.next_back().context("cargo names no program")?;
         Ok(Fuzzer { program })
     }
 

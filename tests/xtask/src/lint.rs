@@ -34,6 +34,8 @@ pub fn all() -> Result<()> {
             "tests/fuzz/libfuzzer/Cargo.toml",
         ]),
     )?;
+    say("checking docs/reliability.md");
+    crate::reliability::page(true)?;
     let deny = cargo_deny()?;
     step(
         "licences, sources and bans",

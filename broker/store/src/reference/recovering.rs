@@ -59,7 +59,7 @@ impl Placed {
     }
 
     fn begins_a_file(&self) -> bool {
-        self.from % SEGMENT == 0
+        self.from.is_multiple_of(SEGMENT)
     }
 }
 
