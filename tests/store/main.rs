@@ -178,13 +178,13 @@ fn a_damaged_message_is_found_taken_out_and_missed_by_nobody_else() {
 
     insta::assert_snapshot!(said(&["repair", "--dry-run"], &data), @r#"
     append a record that names the N offsets that are lost
-    drop checkpoints and queue index: the next start builds them from the log
+    drop checkpoints, queue index and files of keys: the next start builds them from the log
     move the N bytes of the log from N on to lost+found, and put a filler there
     exit 0
     "#);
     insta::assert_snapshot!(said(&["repair"], &data), @r#"
     append a record that names the N offsets that are lost
-    drop checkpoints and queue index: the next start builds them from the log
+    drop checkpoints, queue index and files of keys: the next start builds them from the log
     move the N bytes of the log from N on to lost+found, and put a filler there
     error: nothing has been changed  [confirm]
       why: a repair moves parts of the store, and has to be wanted
@@ -194,7 +194,7 @@ fn a_damaged_message_is_found_taken_out_and_missed_by_nobody_else() {
     insta::assert_snapshot!(said(&["repair", "--yes"], &data), @r#"
     append a record that names the N offsets that are lost
       done
-    drop checkpoints and queue index: the next start builds them from the log
+    drop checkpoints, queue index and files of keys: the next start builds them from the log
       done
     move the N bytes of the log from N on to lost+found, and put a filler there
       done

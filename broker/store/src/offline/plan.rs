@@ -50,7 +50,7 @@ pub(super) enum Step {
         told: Told,
         end: u64,
     },
-    /// Checkpoints and queue index are built anew at the next start.
+    /// Checkpoints, queue index and files of keys are built anew, from a log that has changed.
     Forget {
         end: u64,
     },
@@ -105,7 +105,8 @@ impl fmt::Display for Step {
             }
             Self::Forget { .. } => write!(
                 f,
-                "drop checkpoints and queue index: the next start builds them from the log"
+                "drop checkpoints, queue index and files of keys: the next start builds them from \
+                 the log"
             ),
             Self::DropKeys { name } => write!(f, "delete millstream/keys/{name}"),
             Self::SetAsideOld { folder } => write!(

@@ -84,11 +84,9 @@ impl Repair<'_> {
                 Ok(())
             }
             Step::Forget { end } => self.forget(*end),
-            Step::DropKeys { name } => {
-                let gone = self.disk.unlink(&self.layout.keys.join(name));
-                gone.and_then(|()| self.disk.fsync_dir(&self.layout.keys))
-                    .map_err(Error::disk(DOING))
-            }
+            Step::DropKeys { name } => self
+                .forget_keys(|other| other == name)
+                .map_err(Error::disk(DOING)),
             Step::SetAsideOld { folder } => self.lost_found.take(&self.layout.root, folder, folder),
             Step::Fill { from, to, stored } => self.fill(*from, *to, *stored),
         }
@@ -153,6 +151,7 @@ impl Repair<'_> {
     }
 
     fn forget(&mut self, end: u64) -> Result<(), Error> {
+        self.forget_keys(|_| true).map_err(Error::disk(DOING))?;
         let position = Position {
             durable: self.end.max(end),
             guard: self.plan.guard,
@@ -165,6 +164,20 @@ impl Repair<'_> {
             number,
             position,
         )
+    }
+
+    /// Deletes the files of keys that have such a name, if they are still there.
+    fn forget_keys(&self, goes: impl Fn(&str) -> bool) -> std::io::Result<()> {
+        let directory = &self.layout.keys;
+        if !self.disk.exists(directory)? {
+            return Ok(());
+        }
+        for entry in self.disk.list(directory)? {
+            if goes(&entry.name) {
+                self.disk.unlink(&directory.join(entry.name))?;
+            }
+        }
+        self.disk.fsync_dir(directory)
     }
 
     fn fill(&mut self, from: u64, to: u64, stored: i64) -> Result<(), Error> {

@@ -43,7 +43,7 @@ pub fn rename(fixture: &Fixture, from: &Path, to: &Path) {
 
 const FILL: &str = "and put a filler there";
 const TELL: &str = "append a record that names the";
-const FORGET: &str = "drop checkpoints and queue index";
+const FORGET: &str = "drop checkpoints, queue index and files of keys";
 
 pub const ROWS: &[Row] = &[
     Row {
