@@ -9,6 +9,16 @@ pub enum Error {
     Open { path: PathBuf, why: String },
     #[error("metadata could not be written while {doing}: {why}")]
     Write { doing: &'static str, why: String },
+    #[error(
+        "metadata in {} is not written: {available} bytes are free, {needed} are needed; \
+         it goes on by itself when there is room",
+        path.display()
+    )]
+    NoRoom {
+        path: PathBuf,
+        available: u64,
+        needed: u64,
+    },
     #[error("metadata could not be read while {doing}: {why}")]
     Read { doing: &'static str, why: String },
     #[error("{what} {name:?} is not valid: {why}")]

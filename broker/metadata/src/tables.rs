@@ -4,12 +4,12 @@
 //! crash what was not made durable, so that seeded runs meet the same losses.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use parking_lot::Mutex;
-use runtime::{Disk, RealDisk};
+use runtime::{Disk, RealDisk, Space};
 
 use crate::Error;
 
@@ -82,6 +82,7 @@ pub trait Tables: Send + Sync {
 
 /// Tables in a folder, by fjall. One process at a time may hold them.
 pub struct FjallTables {
+    folder: PathBuf,
     database: Database,
     spaces: BTreeMap<Table, Keyspace>,
 }
@@ -120,8 +121,35 @@ impl FjallTables {
         // fjall flushes what is in a table's folder, but not the folder's own name: a loss of
         // power took all tables with it.
         disk.fsync_dir(&folder.join(KEYSPACES)).map_err(undurable)?;
-        Ok(FjallTables { database, spaces })
+        Ok(FjallTables {
+            folder: folder.to_owned(),
+            database,
+            spaces,
+        })
     }
+
+    /// Nothing is written on a disk that is nearly full: a write that fails half way leaves fjall
+    /// unable to take another one until it is opened again, though there be room by then.
+    fn require_room(&self) -> Result<(), Error> {
+        let space = RealDisk.space(&self.folder).map_err(|why| Error::Write {
+            doing: "asking for room",
+            why: why.to_string(),
+        })?;
+        let needed = needed(space);
+        if space.available >= needed {
+            return Ok(());
+        }
+        Err(Error::NoRoom {
+            path: self.folder.clone(),
+            available: space.available,
+            needed,
+        })
+    }
+}
+
+/// Bytes that have to be free for a write, and for the files that fjall makes of it.
+fn needed(space: Space) -> u64 {
+    (Table::ALL.len() as u64 * MEMTABLE_BYTES).min(space.total / 32)
 }
 
 impl Tables for FjallTables {
@@ -130,6 +158,7 @@ impl Tables for FjallTables {
             doing: "applying a batch",
             why: why.to_string(),
         };
+        self.require_room()?;
         let mode = match durability {
             Durability::Now => PersistMode::SyncAll,
             Durability::Later => PersistMode::Buffer,
@@ -196,5 +225,21 @@ impl Tables for MemoryTables {
         Ok(entries
             .map(|((_, key), value)| (key.clone(), value.clone()))
             .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_disk_is_not_asked_for_more_than_a_part_of_it() {
+        let needed = |total| {
+            needed(Space {
+                total,
+                available: 0,
+            })
+        };
+        assert_eq!((needed(1 << 40), needed(64 << 20)), (16 << 20, 2 << 20));
     }
 }

@@ -72,6 +72,7 @@ fn code_of_delivery(why: &Delivery) -> ResponseCode {
         Delivery::EpochOrder { .. } => ResponseCode::ILLEGAL_OPERATION,
         Delivery::EpochInFlight { .. } => ResponseCode::SYSTEM_BUSY,
         Delivery::Store(why) => code_of_store(why),
+        Delivery::Metadata(metadata::Error::NoRoom { .. }) => ResponseCode::SERVICE_NOT_AVAILABLE,
         Delivery::NoSuchMessage { .. } | Delivery::Record(_) | Delivery::Metadata(_) => {
             ResponseCode::SYSTEM_ERROR
         }
