@@ -174,6 +174,11 @@ pub trait File: Send + Sync {
     /// Makes a range read as zeros and keeps its space, where the file system can without
     /// writing it.
     fn zero(&self, range: Range<u64>) -> io::Result<()> {
+        self.write_zeros(range)
+    }
+
+    /// Writes zeros over a range.
+    fn write_zeros(&self, range: Range<u64>) -> io::Result<()> {
         let zeros = vec![0; ZEROS];
         let mut at = range.start;
         while at < range.end {

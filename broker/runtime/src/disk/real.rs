@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustix::fs::{FallocateFlags, FlockOperation};
 use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
 
-use super::{Advice, DirEntry, Disk, DiskLock, File, FileId, Mapped, Open, Space, ZEROS};
+use super::{Advice, DirEntry, Disk, DiskLock, File, FileId, Mapped, Open, Space};
 
 /// More slices than this are refused by the kernel; the rest is the caller's next call.
 const MAX_SLICES: usize = 1024;
@@ -246,18 +246,5 @@ impl File for RealFile {
             device: metadata.dev(),
             inode: metadata.ino(),
         })
-    }
-}
-
-impl RealFile {
-    fn write_zeros(&self, range: Range<u64>) -> io::Result<()> {
-        let zeros = vec![0; ZEROS];
-        let mut at = range.start;
-        while at < range.end {
-            let bytes = usize::try_from(range.end - at).unwrap_or(ZEROS).min(ZEROS);
-            self.write_all_at(&zeros[..bytes], at)?;
-            at += bytes as u64;
-        }
-        Ok(())
     }
 }

@@ -74,19 +74,11 @@ fn unlink(disk: &dyn Disk, facts: &Facts<'_>, segment: &Segment) -> Result<(), E
 
 /// Writes zeros over a part of a segment, durably.
 pub(crate) fn zero(segment: &Segment, from: u64, until: u64) -> Result<(), Error> {
-    let zeros = vec![0; ((until - from) as usize).min(1 << 20)];
-    let mut at = from;
-    while at < until {
-        let bytes = zeros.len().min((until - at) as usize);
-        segment
-            .file
-            .write_all_at(&zeros[..bytes], at - segment.start)
-            .map_err(Error::disk("cutting the log"))?;
-        at += bytes as u64;
-    }
+    let range = from - segment.start..until - segment.start;
     segment
         .file
-        .fdatasync()
+        .write_zeros(range)
+        .and_then(|()| segment.file.fdatasync())
         .map_err(Error::disk("cutting the log"))
 }
 
