@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use model::record::Unplaced;
-use model::{Checksum, Message, Topic, properties, system_topics};
-use store::{Appended, MessageStore};
+use model::properties::{self, Notes};
+use model::{Checksum, Message, MessageView, Topic, system_topics};
+use store::{Appended, MessageStore, Records};
 
 use crate::Error;
 use crate::delay_levels::DelayLevel;
@@ -28,32 +28,34 @@ impl Publisher {
 
     /// Resolves once the message is as durable as the flush setting promises.
     pub async fn publish(&self, message: Message) -> Result<Appended, Error> {
-        Ok(self.store.append(self.record(message)?).await?)
+        let mut records = Records::default();
+        self.add(&mut records, &message.view())?;
+        let mut appended = self.append_each(records).await;
+        appended.pop().expect("one record gives one result")
     }
 
-    /// Publishes messages that arrived together and have nothing else to do with each other:
-    /// one result for each, in their order.
-    pub async fn publish_each(&self, messages: Vec<Message>) -> Vec<Result<Appended, Error>> {
-        let mut refused = Vec::new();
-        let mut records = Vec::with_capacity(messages.len());
-        for (number, message) in messages.into_iter().enumerate() {
-            match self.record(message) {
-                Ok(record) => records.push(record),
-                Err(why) => refused.push((number, why)),
+    /// Encodes a message as the last of these records, in its place to wait if it has to wait;
+    /// refuses what this broker has no machine for.
+    pub fn add(&self, records: &mut Records, message: &MessageView<'_>) -> Result<(), Error> {
+        match delay(&message.notes)? {
+            None => self.encode(records, message),
+            Some(level) => {
+                let mut message = message.to_message();
+                schedule(&mut message, level);
+                self.encode(records, &message.view())
             }
         }
-        let appended = self.store.append_each(records).await.into_iter();
-        let mut results: Vec<_> = appended.map(|one| one.map_err(Error::from)).collect();
-        for (number, why) in refused {
-            results.insert(number, Err(why));
-        }
-        results
     }
 
-    /// Appends all messages so that a reader sees all of them or none.
-    pub async fn publish_together(&self, messages: Vec<Message>) -> Result<Vec<Appended>, Error> {
-        let records = messages.into_iter().map(|message| self.record(message));
-        let records = records.collect::<Result<_, _>>()?;
+    /// Appends records that arrived together and have nothing else to do with each other: one
+    /// result for each, in their order.
+    pub async fn append_each(&self, records: Records) -> Vec<Result<Appended, Error>> {
+        let appended = self.store.append_each(records).await.into_iter();
+        appended.map(|one| one.map_err(Error::from)).collect()
+    }
+
+    /// Appends all records so that a reader sees all of them or none.
+    pub async fn append_all(&self, records: Records) -> Result<Vec<Appended>, Error> {
         Ok(self.store.append_together(records).await?)
     }
 
@@ -62,50 +64,35 @@ impl Publisher {
         &self,
         messages: &[Message],
     ) -> Result<Vec<Appended>, Error> {
-        let records = messages
-            .iter()
-            .map(|message| self.encode(message))
-            .collect::<Result<_, _>>()?;
-        Ok(self.store.append_together(records).await?)
+        let mut records = Records::default();
+        for message in messages {
+            self.encode(&mut records, &message.view())?;
+        }
+        self.append_all(records).await
     }
 
-    fn record(&self, mut message: Message) -> Result<Unplaced, Error> {
-        admit(&mut message)?;
-        self.encode(&message)
-    }
-
-    fn encode(&self, message: &Message) -> Result<Unplaced, Error> {
-        Ok(Unplaced::encode(message, self.host, Checksum::Record)?)
+    fn encode(&self, records: &mut Records, message: &MessageView<'_>) -> Result<(), Error> {
+        Ok(records.push(message, self.host, Checksum::Record)?)
     }
 }
 
-/// Rewrites what has to wait, and refuses what this broker has no machine for.
-fn admit(message: &mut Message) -> Result<(), Error> {
-    let names = [
-        properties::TRANSACTION_PREPARED,
-        properties::DELAY,
-        properties::TIMER_DELIVER_MS,
-        properties::TIMER_DELAY_SECONDS,
-        properties::TIMER_DELAY_MS,
-    ];
-    let [prepared, level, timers @ ..] = message.properties.get_all(names);
+/// The level a message has to wait for. Fails for what this broker has no machine for.
+fn delay(notes: &Notes<'_>) -> Result<Option<DelayLevel>, Error> {
+    let prepared = notes.prepared;
     if prepared.is_some_and(|prepared| prepared.eq_ignore_ascii_case("true")) {
         return Err(Error::Illegal {
             why: "transactional messages are not supported yet".into(),
         });
     }
+    let level = notes.delay;
     let level = level.and_then(|level| DelayLevel::asked(level.parse().ok()?));
-    if let Some(level) = level {
-        schedule(message, level);
-        return Ok(());
-    }
-    if timers.iter().any(Option::is_some) {
+    if level.is_none() && notes.timed {
         return Err(Error::Illegal {
             why: "a delay of any length is not supported yet; use one of the 18 delay levels"
                 .into(),
         });
     }
-    Ok(())
+    Ok(level)
 }
 
 /// Lets the message wait in the schedule: in RocketMQ's form, so that either broker can deliver it.
@@ -142,10 +129,15 @@ mod tests {
         message
     }
 
+    fn delay_of(message: &Message) -> Result<Option<DelayLevel>, Error> {
+        delay(&Notes::of(message.properties.view()))
+    }
+
     #[test]
     fn a_delayed_message_waits_in_its_levels_queue_and_knows_where_it_belongs() {
         let mut waiting = message((properties::DELAY, "99"));
-        admit(&mut waiting).expect("a level is admitted");
+        let level = delay_of(&waiting).expect("a level is admitted");
+        schedule(&mut waiting, level.expect("a level"));
         assert_eq!(
             (waiting.topic.as_str(), waiting.queue),
             (system_topics::SCHEDULE, 17)
@@ -160,16 +152,14 @@ mod tests {
 
     #[test]
     fn what_has_no_machine_yet_is_refused_by_name() {
-        let refused = admit(&mut message((properties::TRANSACTION_PREPARED, "true")))
-            .expect_err("no transactions");
+        let prepared = message((properties::TRANSACTION_PREPARED, "true"));
+        let refused = delay_of(&prepared).expect_err("no transactions");
         assert_eq!(
             refused.to_string(),
             "this message cannot be stored: transactional messages are not supported yet"
         );
-        assert!(admit(&mut message((properties::TIMER_DELAY_MS, "5"))).is_err());
-        assert!(
-            admit(&mut message((properties::DELAY, "0"))).is_ok(),
-            "level 0 is no delay"
-        );
+        assert!(delay_of(&message((properties::TIMER_DELAY_MS, "5"))).is_err());
+        let none = delay_of(&message((properties::DELAY, "0")));
+        assert_eq!(none.expect("level 0 is no delay"), None);
     }
 }

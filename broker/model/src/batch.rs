@@ -42,18 +42,64 @@ pub fn encode<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<Bytes,
     Ok(buffer.freeze())
 }
 
-/// Reads every entry, or says what is wrong with the first that is not one. Bodies share the
-/// given buffer. Magic and checksum, which clients leave 0, are not looked at.
-pub fn decode(body: &Bytes) -> Result<Vec<Entry>, RecordError> {
-    let mut rest = body.clone();
-    let mut entries = Vec::new();
-    while !rest.is_empty() {
-        entries.push(next(&mut rest)?);
-    }
-    Ok(entries)
+/// One message of a batch where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryView<'a> {
+    pub flag: i32,
+    pub properties: &'a [u8],
+    pub body: &'a [u8],
 }
 
-fn next(rest: &mut Bytes) -> Result<Entry, RecordError> {
+/// The entries of a batch, up to the first that is none. Magic and checksum, which clients leave
+/// 0, are not looked at.
+#[derive(Clone, Debug)]
+pub struct Entries<'a> {
+    rest: &'a [u8],
+}
+
+/// Reads entries where they lie.
+pub fn entries(body: &[u8]) -> Entries<'_> {
+    Entries { rest: body }
+}
+
+/// Reads every entry, or says what is wrong with the first that is not one. Bodies share the
+/// given buffer.
+pub fn decode(body: &Bytes) -> Result<Vec<Entry>, RecordError> {
+    let entry = |entry: EntryView<'_>| Entry {
+        flag: entry.flag,
+        properties: Properties::parse(entry.properties),
+        body: body.slice_ref(entry.body),
+    };
+    entries(body).map(|read| read.map(entry)).collect()
+}
+
+impl Entries<'_> {
+    /// How many there are if all are as long as the first.
+    pub fn expected(&self) -> usize {
+        let size = self
+            .rest
+            .first_chunk()
+            .map_or(0, |size| u32::from_be_bytes(*size));
+        self.rest.len() / (size as usize).max(FIXED_BYTES)
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<EntryView<'a>, RecordError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let entry = next(&mut self.rest);
+        if entry.is_err() {
+            self.rest = &[];
+        }
+        Some(entry)
+    }
+}
+
+fn next<'a>(rest: &mut &'a [u8]) -> Result<EntryView<'a>, RecordError> {
     let available = rest.len();
     need(rest, FIXED_BYTES)?;
     let size = rest.get_u32();
@@ -61,10 +107,10 @@ fn next(rest: &mut Bytes) -> Result<Entry, RecordError> {
     let flag = rest.get_i32();
     let body = length("body length", i64::from(rest.get_i32()))?;
     need(rest, body.saturating_add(2))?;
-    let body = rest.split_to(body);
+    let body = split_to(rest, body);
     let properties = length("properties length", i64::from(rest.get_i16()))?;
     need(rest, properties)?;
-    let properties = Properties::parse(&rest.split_to(properties));
+    let properties = split_to(rest, properties);
     let found = available - rest.len();
     if found != size as usize {
         return Err(RecordError::SizeMismatch {
@@ -72,14 +118,20 @@ fn next(rest: &mut Bytes) -> Result<Entry, RecordError> {
             found: found as u64,
         });
     }
-    Ok(Entry {
+    Ok(EntryView {
         flag,
         properties,
         body,
     })
 }
 
-fn need(rest: &Bytes, needed: usize) -> Result<(), RecordError> {
+fn split_to<'a>(rest: &mut &'a [u8], bytes: usize) -> &'a [u8] {
+    let (taken, left) = rest.split_at(bytes);
+    *rest = left;
+    taken
+}
+
+fn need(rest: &[u8], needed: usize) -> Result<(), RecordError> {
     if needed <= rest.len() {
         return Ok(());
     }

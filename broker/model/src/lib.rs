@@ -17,7 +17,7 @@ mod unique_key;
 
 pub use index_key::{IndexKey, index_keys, index_keys_of, tags_code};
 pub use java_hash::java_hash;
-pub use message::{Message, StoredMessage};
+pub use message::{Message, MessageView, StoredMessage};
 pub use message_id::{MessageId, MessageIdText};
 pub use name::{ConsumerGroup, NameError, Topic};
 pub use position::{LogOffset, QueueId, QueueOffset, Timestamp};

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 
+use crate::properties::{Notes, VALUE_END};
 use crate::{
     Checksum, LogOffset, MessageId, Properties, QueueId, QueueOffset, SysFlag, Timestamp, Topic,
     record::Version,
@@ -27,6 +28,26 @@ pub struct Message {
     pub properties: Properties,
     /// Compressed where `sys_flag` says so.
     pub body: Bytes,
+}
+
+/// A message whose parts lie where they arrived: nothing of it is copied before it is encoded.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageView<'a> {
+    pub topic: &'a Topic,
+    pub queue: u32,
+    pub flag: i32,
+    pub sys_flag: SysFlag,
+    pub born: Timestamp,
+    pub born_host: SocketAddr,
+    pub reconsume_times: i32,
+    pub prepared_transaction_offset: i64,
+    /// Text of the properties, and of those that were added to it.
+    pub properties: [&'a str; 2],
+    /// What the properties say to the broker.
+    pub notes: Notes<'a>,
+    pub body: &'a [u8],
+    /// What the body is a part of, to be kept instead of copying a large body.
+    pub buffer: &'a Bytes,
 }
 
 /// A message with the place and the time the store gave it.
@@ -65,6 +86,58 @@ impl Message {
 
     pub fn queue_id(&self) -> QueueId {
         QueueId::new(self.topic.clone(), self.queue)
+    }
+
+    pub fn view(&self) -> MessageView<'_> {
+        MessageView {
+            topic: &self.topic,
+            queue: self.queue,
+            flag: self.flag,
+            sys_flag: self.sys_flag,
+            born: self.born,
+            born_host: self.born_host,
+            reconsume_times: self.reconsume_times,
+            prepared_transaction_offset: self.prepared_transaction_offset,
+            properties: [self.properties.as_text(), ""],
+            notes: Notes::of(self.properties.view()),
+            body: &self.body,
+            buffer: &self.body,
+        }
+    }
+}
+
+impl MessageView<'_> {
+    /// The message by itself. Its body shares the buffer.
+    pub fn to_message(&self) -> Message {
+        Message {
+            topic: self.topic.clone(),
+            queue: self.queue,
+            flag: self.flag,
+            sys_flag: self.sys_flag,
+            born: self.born,
+            born_host: self.born_host,
+            reconsume_times: self.reconsume_times,
+            prepared_transaction_offset: self.prepared_transaction_offset,
+            properties: Properties::from(self.properties_text()),
+            body: self.buffer.slice_ref(self.body),
+        }
+    }
+
+    /// Both texts of the properties as one.
+    fn properties_text(&self) -> String {
+        let [given, added] = self.properties;
+        let end = self.ends_given().then_some(char::from(VALUE_END));
+        given.chars().chain(end).chain(added.chars()).collect()
+    }
+
+    /// Whether something has to end the last value of the given properties.
+    pub(crate) fn ends_given(&self) -> bool {
+        let [given, added] = self.properties;
+        let open = given
+            .as_bytes()
+            .last()
+            .is_some_and(|last| *last != VALUE_END);
+        open && !added.is_empty()
     }
 }
 

@@ -9,6 +9,7 @@
 //! the same name the last one does.
 
 mod names;
+mod notes;
 mod view;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use std::fmt::{self, Write};
 use memchr::memchr2;
 
 pub use names::*;
+pub use notes::Notes;
 pub use view::{PropertiesView, Tokens};
 
 /// Ends a name.
@@ -44,13 +46,6 @@ impl Properties {
         Self {
             text: String::from_utf8_lossy(text).into_owned(),
         }
-    }
-
-    /// The same text with room for so many more bytes, for owners about to add properties.
-    pub fn with_room(text: &str, room: usize) -> Self {
-        let mut owned = String::with_capacity(text.len() + room);
-        owned.push_str(text);
-        Self { text: owned }
     }
 
     /// The text to send or to store: what was parsed, and what was changed since.
@@ -169,6 +164,12 @@ fn without_separators(text: &str) -> Cow<'_, str> {
 impl From<String> for Properties {
     fn from(text: String) -> Self {
         Self { text }
+    }
+}
+
+impl From<Properties> for String {
+    fn from(properties: Properties) -> Self {
+        properties.text
     }
 }
 

@@ -15,13 +15,13 @@ pub mod send;
 mod topic_attributes;
 pub mod topics;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use delivery::Error;
 use metadata::{GroupConfig, Groups};
-use model::{ConsumerGroup, Properties, PropertiesView, Timestamp, UniqueKeys, properties};
+use model::properties::{self, Notes};
+use model::{ConsumerGroup, Properties, PropertiesView, Timestamp, UniqueKeys};
 use protocol::body::{self, DataVersion};
 use runtime::Clock;
 use tokio::sync::Notify;
@@ -49,8 +49,12 @@ pub struct Identity {
     started: i64,
 }
 
-/// Bytes that a message's properties grow by here and on the way to the log, at a guess.
-const ADDED: usize = 192;
+/// Properties of one message that are not stored as they came.
+#[derive(Default)]
+pub struct Room {
+    given: String,
+    added: String,
+}
 
 /// How a broker is described to [`Identity::new`].
 pub struct Description {
@@ -92,34 +96,33 @@ impl Identity {
     }
 
     /// The properties that a message is stored with: what its sender gave it, and what is
-    /// missing. Beside them its unique key.
-    pub fn complete<'p>(&self, given: &'p str) -> (Properties, Cow<'p, str>) {
-        let names = [
-            properties::UNIQUE_KEY,
-            properties::POP_CHECKPOINT,
-            properties::REGION,
-            properties::TRACE_ON,
-            properties::CLUSTER,
-        ];
-        let [unique, marks @ ..] = PropertiesView::new(given.as_bytes()).get_all(names);
-        let mut completed = Properties::with_room(given, ADDED);
-        if marks.iter().any(Option::is_some) {
-            completed.remove(properties::POP_CHECKPOINT);
+    /// missing, its unique key among it. What has to be written anew is written to `room`.
+    pub fn complete<'p>(
+        &'p self,
+        given: &'p str,
+        mut notes: Notes<'p>,
+        room: &'p mut Room,
+    ) -> ([&'p str; 2], Notes<'p>) {
+        let (mut given, mut added) = (given, self.marks.as_text());
+        if notes.marked {
+            let mut marked = Properties::from(given);
+            marked.remove(properties::POP_CHECKPOINT);
             for (name, value) in &self.marks {
-                completed.set(name, value);
+                marked.set(name, value);
             }
-        } else {
-            completed.append_text(&self.marks);
+            room.given = marked.into();
+            (given, added) = (&room.given, "");
+            notes = Notes::of(PropertiesView::new(given.as_bytes()));
         }
-        let unique = match unique {
-            Some(unique) => Cow::Borrowed(unique),
-            None => {
-                let unique = self.unique_keys.next(Timestamp(self.clock.wall()));
-                completed.set(properties::UNIQUE_KEY, unique.as_str());
-                Cow::Owned(unique.as_str().to_owned())
-            }
-        };
-        (completed, unique)
+        if notes.unique.is_none() {
+            let unique = self.unique_keys.next(Timestamp(self.clock.wall()));
+            let mut with_key = Properties::from(added);
+            with_key.set(properties::UNIQUE_KEY, unique.as_str());
+            room.added = with_key.into();
+            added = &room.added;
+            notes.unique = PropertiesView::new(added.as_bytes()).get(properties::UNIQUE_KEY);
+        }
+        ([given, added], notes)
     }
 
     /// The group's settings; a group that is not known is made, if that may be.

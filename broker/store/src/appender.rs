@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::record::{GroupSeal, Unplaced};
-use model::{Checksum, Message, Timestamp, Topic, system_topics};
+use model::{Checksum, Message, Timestamp, Topic};
 use parking_lot::Mutex;
 use runtime::SteadyWall;
 use tokio::sync::oneshot;
@@ -36,12 +36,11 @@ use crate::flusher::Flusher;
 use crate::guard::Guard;
 use crate::health::Health;
 use crate::hot_ring::HotRing;
-use crate::losses::LOST;
 use crate::publisher::Publisher;
 use crate::queue_index::QueueIndex;
 use crate::segment::Segment;
 use crate::segments::Segments;
-use crate::{Error, Flush, Settings};
+use crate::{Error, Flush, Records, Settings};
 
 /// Bytes written with one call, unless one request has more.
 const BATCH_BYTES: u64 = 256 << 10;
@@ -116,6 +115,7 @@ impl Appender {
         last_stored: i64,
     ) -> Self {
         let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let buffer = CopyBuffer::new(with.ring.clone());
         let shared = Shared {
             settings: with.settings,
             time: with.time,
@@ -133,7 +133,7 @@ impl Appender {
                 segment,
                 position,
                 last_stored,
-                buffer: CopyBuffer::default(),
+                buffer,
             }),
         };
         Self {
@@ -141,16 +141,7 @@ impl Appender {
         }
     }
 
-    pub(crate) async fn append(&self, record: Unplaced) -> Result<Appended, Error> {
-        refuse_reserved(&record)?;
-        self.append_one(record, None).await
-    }
-
-    pub(crate) async fn append_together(
-        &self,
-        records: Vec<Unplaced>,
-    ) -> Result<Vec<Appended>, Error> {
-        records.iter().try_for_each(refuse_reserved)?;
+    pub(crate) async fn append_together(&self, records: Records) -> Result<Vec<Appended>, Error> {
         if records.is_empty() {
             return Ok(Vec::new());
         }
@@ -160,36 +151,13 @@ impl Appender {
 
     /// Appends records that have nothing to do with each other. Those that arrived together
     /// are written together.
-    pub(crate) async fn append_each(&self, records: Vec<Unplaced>) -> Vec<Result<Appended, Error>> {
-        let mut refused = Vec::new();
-        let mut admitted = Vec::with_capacity(records.len());
-        for (number, record) in records.into_iter().enumerate() {
-            match refuse_reserved(&record) {
-                Ok(()) => admitted.push(record),
-                Err(error) => refused.push((number, error)),
-            }
-        }
-        let count = admitted.len();
-        let request = Request::new(admitted, Bond::Neighbours, &self.shared.index);
-        let mut results = match self.run(request).await {
+    pub(crate) async fn append_each(&self, records: Records) -> Vec<Result<Appended, Error>> {
+        let count = records.len();
+        let request = Request::new(records, Bond::Neighbours, &self.shared.index);
+        match self.run(request).await {
             Ok(written) => written.results,
             Err(error) => (0..count).map(|_| Err(error.again())).collect(),
-        };
-        for (number, error) in refused {
-            results.insert(number, Err(error));
         }
-        results
-    }
-
-    async fn append_one(
-        &self,
-        record: Unplaced,
-        deletes: Option<Topic>,
-    ) -> Result<Appended, Error> {
-        let mut request = Request::new([record], Bond::Neighbours, &self.shared.index);
-        request.deletes = deletes;
-        let mut results = self.run(request).await?.results;
-        results.pop().expect("one record gives one result")
     }
 
     /// Writes down that all records of a topic so far no longer count.
@@ -202,7 +170,13 @@ impl Appender {
         );
         message.born = Timestamp(self.shared.time.now());
         let record = Unplaced::encode(&message, message.born_host, Checksum::Record)?;
-        self.append_one(record, Some(topic)).await.map(drop)
+        let mut request = Request::new(record.into(), Bond::Neighbours, &self.shared.index);
+        request.deletes = Some(topic);
+        let mut results = self.run(request).await?.results;
+        results
+            .pop()
+            .expect("one record gives one result")
+            .map(drop)
     }
 
     /// Resolves once every append that was under way is written or refused, given that later
@@ -329,15 +303,4 @@ impl Drop for LeaderWatch<'_> {
             queue.requests.clear();
         }
     }
-}
-
-/// Only the store itself writes what recovery obeys.
-fn refuse_reserved(record: &Unplaced) -> Result<(), Error> {
-    let topic = &record.queue().topic;
-    if matches!(topic.as_str(), TOMBSTONES | LOST | system_topics::GROUP) {
-        return Err(Error::Reserved {
-            topic: topic.clone(),
-        });
-    }
-    Ok(())
 }

@@ -1,10 +1,7 @@
 //! What the indexes learn from a record, whether it was just written or is read again.
 
-use model::properties::{
-    DELAY, INNER_MULTI_DISPATCH, INNER_MULTI_QUEUE_OFFSET, INNER_NUMBER, KEYS, TAGS, UNIQUE_KEY,
-    WAIT,
-};
-use model::record::{RecordView, Unplaced};
+use model::properties::{INNER_MULTI_QUEUE_OFFSET, Notes};
+use model::record::RecordView;
 use model::{
     PropertiesView, QueueId, SysFlag, Topic, TransactionState, index_keys_of, system_topics,
     tags_code,
@@ -23,10 +20,14 @@ pub(crate) type KeyHashes = SmallVec<[u32; 4]>;
 /// Which entries a record gets.
 #[derive(Clone, Debug)]
 pub(crate) struct Dispatch {
-    /// Its own queue; `None` for a record that no queue shows: a prepared or rolled-back one.
-    pub queue: Option<QueueId>,
+    /// The queue it was sent to.
+    pub queue: QueueId,
+    /// Whether that queue shows it: not so with a prepared or rolled-back one.
+    pub is_shown: bool,
     /// Offsets it takes there.
     pub count: u32,
+    /// Whether it holds several messages itself.
+    pub inner_batch: bool,
     pub tags: Tags,
     /// Further queues that show the same record.
     pub lite: Vec<QueueId>,
@@ -53,27 +54,13 @@ impl Tags {
 }
 
 impl Dispatch {
-    pub(crate) fn of_new(record: &Unplaced) -> Self {
-        Self::of(record.queue(), record.sys_flag(), record.properties())
-    }
-
     /// What a stored record of this topic gets.
     pub(crate) fn of_stored(topic: &Topic, record: &RecordView<'_>) -> Self {
         let queue = QueueId::new(topic.clone(), record.queue);
-        Self::of(&queue, record.sys_flag, record.properties)
+        Self::of(queue, record.sys_flag, &Notes::of(record.properties))
     }
 
-    fn of(queue: &QueueId, sys_flag: SysFlag, properties: PropertiesView<'_>) -> Self {
-        let names = [
-            UNIQUE_KEY,
-            KEYS,
-            TAGS,
-            DELAY,
-            INNER_MULTI_DISPATCH,
-            INNER_NUMBER,
-            WAIT,
-        ];
-        let [unique, keys, tag, level, lite, number, wait] = properties.get_all(names);
+    pub(crate) fn of(queue: QueueId, sys_flag: SysFlag, notes: &Notes<'_>) -> Self {
         let transaction = sys_flag.transaction();
         let hidden = matches!(
             transaction,
@@ -81,21 +68,28 @@ impl Dispatch {
         );
         let keys = match transaction {
             TransactionState::RolledBack => KeyHashes::new(),
-            _ => index_keys_of(unique, keys, tag)
+            _ => index_keys_of(notes.unique, notes.keys, notes.tags)
                 .map(|key| key.hash_in(&queue.topic))
                 .collect(),
         };
         Self {
-            count: messages(sys_flag, number),
-            tags: tags(&queue.topic, level, tag),
-            lite: match lite {
-                Some(names) if !hidden => lite_queues(queue, names),
+            count: messages(sys_flag, notes.inner_number),
+            inner_batch: sys_flag.is_inner_batch(),
+            tags: tags(&queue.topic, notes.delay, notes.tags),
+            lite: match notes.multi_dispatch {
+                Some(names) if !hidden => lite_queues(&queue, names),
                 _ => Vec::new(),
             },
-            queue: (!hidden).then(|| queue.clone()),
+            is_shown: !hidden,
+            queue,
             keys,
-            waits: wait != Some("false"),
+            waits: notes.wait != Some("false"),
         }
+    }
+
+    /// Its own queue, if that shows it.
+    pub(crate) fn shown(&self) -> Option<&QueueId> {
+        self.is_shown.then_some(&self.queue)
     }
 }
 
@@ -152,21 +146,30 @@ fn lite_queues(queue: &QueueId, names: &str) -> Vec<QueueId> {
 #[cfg(test)]
 mod tests {
     use model::Properties;
+    use model::properties::{DELAY, INNER_MULTI_DISPATCH, INNER_NUMBER, TAGS};
 
     use super::*;
 
     fn of(topic: &str, sys_flag: i32, properties: &[(&str, &str)]) -> Dispatch {
         let queue = QueueId::new(Topic::parse(topic).expect("a topic"), 3);
         let properties: Properties = properties.iter().copied().collect();
-        Dispatch::of(&queue, SysFlag(sys_flag), properties.view())
+        Dispatch::of(queue, SysFlag(sys_flag), &Notes::of(properties.view()))
     }
 
     #[test]
     fn prepared_and_rolled_back_records_are_in_no_queue() {
-        assert_eq!(of("t", SysFlag::TRANSACTION_PREPARED, &[]).queue, None);
-        assert_eq!(of("t", SysFlag::TRANSACTION_ROLLED_BACK, &[]).queue, None);
-        assert!(of("t", SysFlag::TRANSACTION_COMMITTED, &[]).queue.is_some());
-        assert!(of(system_topics::TRANSACTION_HALF, 0, &[]).queue.is_some());
+        assert_eq!(of("t", SysFlag::TRANSACTION_PREPARED, &[]).shown(), None);
+        assert_eq!(of("t", SysFlag::TRANSACTION_ROLLED_BACK, &[]).shown(), None);
+        assert!(
+            of("t", SysFlag::TRANSACTION_COMMITTED, &[])
+                .shown()
+                .is_some()
+        );
+        assert!(
+            of(system_topics::TRANSACTION_HALF, 0, &[])
+                .shown()
+                .is_some()
+        );
     }
 
     #[test]

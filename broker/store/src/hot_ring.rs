@@ -1,8 +1,9 @@
 //! The bytes appended last, kept in memory for readers at the tail.
 //!
-//! Small records are copied into buffers of a megabyte on their way to the disk, so what the
-//! ring holds is exactly what it counts: a slice given to a reader keeps one such buffer alive,
-//! never a connection's. Large records are not kept; the page cache serves them as well.
+//! Records lie in buffers of their own on their way to the disk: many that came together in one
+//! that was made for them, few in one of a megabyte that they share. So what the ring holds is
+//! what it counts: a slice given to a reader keeps such a buffer alive, never a connection's.
+//! Large records are not kept; the page cache serves them as well.
 
 use std::collections::VecDeque;
 
@@ -30,8 +31,6 @@ struct State {
 struct Piece {
     start: u64,
     bytes: Bytes,
-    /// The first piece of its buffer: when it goes, the buffer may be used again.
-    first: bool,
 }
 
 impl HotRing {
@@ -52,16 +51,11 @@ impl HotRing {
         idle.unwrap_or_else(|| BytesMut::with_capacity(bytes.max(BUFFER_BYTES)))
     }
 
-    /// Keeps bytes of the log that begin at `start`, behind all that are here. `first` tells
-    /// that they begin a buffer.
-    pub(crate) fn push(&self, start: u64, bytes: Bytes, first: bool) {
+    /// Keeps bytes of the log that begin at `start`, behind all that are here.
+    pub(crate) fn push(&self, start: u64, bytes: Bytes) {
         let mut state = self.state.write();
         state.bytes += bytes.len();
-        state.pieces.push_back(Piece {
-            start,
-            bytes,
-            first,
-        });
+        state.pieces.push_back(Piece { start, bytes });
         while state.bytes > self.limit {
             state.evict();
         }
@@ -88,22 +82,19 @@ impl HotRing {
 }
 
 impl State {
-    /// Drops the pieces of the oldest buffer.
+    /// Drops the oldest piece. With the last one of it goes a buffer, which may be used again
+    /// if no reader holds a slice of it.
     fn evict(&mut self) {
         let Some(oldest) = self.pieces.pop_front() else {
             return;
         };
         self.bytes -= oldest.bytes.len();
-        while let Some(piece) = self.pieces.pop_front_if(|piece| !piece.first) {
-            self.bytes -= piece.bytes.len();
-        }
-        if self.idle.len() < IDLE_BUFFERS {
-            // Only if no reader holds a slice of it.
-            if let Ok(mut buffer) = oldest.bytes.try_into_mut() {
-                buffer.clear();
-                if buffer.capacity() >= BUFFER_BYTES {
-                    self.idle.push(buffer);
-                }
+        if self.idle.len() < IDLE_BUFFERS
+            && let Ok(mut buffer) = oldest.bytes.try_into_mut()
+        {
+            buffer.clear();
+            if buffer.try_reclaim(BUFFER_BYTES) {
+                self.idle.push(buffer);
             }
         }
     }
@@ -116,8 +107,8 @@ mod tests {
     #[test]
     fn what_was_pushed_last_is_found() {
         let ring = HotRing::new(8);
-        ring.push(100, Bytes::from_static(b"abcd"), true);
-        ring.push(104, Bytes::from_static(b"efgh"), false);
+        ring.push(100, Bytes::from_static(b"abcd"));
+        ring.push(104, Bytes::from_static(b"efgh"));
         assert_eq!(ring.get(101, 2).as_deref(), Some(&b"bc"[..]));
         assert_eq!(ring.get(104, 4).as_deref(), Some(&b"efgh"[..]));
         assert_eq!(ring.get(102, 4), None, "it spans two pieces");
@@ -126,28 +117,33 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_buffer_goes_when_there_are_too_many_bytes() {
+    fn the_oldest_pieces_go_when_there_are_too_many_bytes() {
         let ring = HotRing::new(8);
-        ring.push(0, Bytes::from_static(b"abcd"), true);
-        ring.push(4, Bytes::from_static(b"ef"), false);
-        ring.push(6, Bytes::from_static(b"ghij"), true);
+        ring.push(0, Bytes::from_static(b"abcd"));
+        ring.push(4, Bytes::from_static(b"ef"));
+        ring.push(6, Bytes::from_static(b"ghij"));
         assert_eq!(ring.get(0, 1), None);
-        assert_eq!(ring.get(4, 1), None, "it was in the same buffer");
-        assert_eq!(ring.start(), Some(6));
-        assert_eq!(ring.bytes(), 4);
+        assert_eq!(ring.get(4, 2).as_deref(), Some(&b"ef"[..]));
+        assert_eq!(ring.start(), Some(4));
+        assert_eq!(ring.bytes(), 6);
     }
 
     #[test]
-    fn a_buffer_is_used_again_once_no_reader_holds_it() {
+    fn a_buffer_is_used_again_once_no_piece_and_no_reader_holds_it() {
         for held in [false, true] {
             let ring = HotRing::new(4);
             let mut buffer = ring.buffer(1);
             let place = buffer.as_ptr();
-            buffer.extend_from_slice(b"abcd");
-            ring.push(0, buffer.split().freeze(), true);
+            let mut reader = None;
+            for (at, bytes) in [(0, b"ab"), (2, b"cd")] {
+                buffer.extend_from_slice(bytes);
+                ring.push(at, buffer.split().freeze());
+            }
             drop(buffer);
-            let reader = held.then(|| ring.get(0, 2));
-            ring.push(4, Bytes::from_static(b"efgh"), true);
+            if held {
+                reader = ring.get(0, 2);
+            }
+            ring.push(4, Bytes::from_static(b"efgh"));
             assert_eq!(ring.buffer(1).as_ptr() == place, !held);
             drop(reader);
         }

@@ -22,6 +22,7 @@ mod offline;
 mod publisher;
 mod queue_index;
 mod read;
+mod records;
 mod recovery;
 mod recycle_pool;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use offline::{
 pub use publisher::Arrivals;
 pub use queue_index::IndexEntry;
 pub use read::{Bounds, Read, ReadLimit, ReadStatus};
+pub use records::Records;
 pub use recovery::{Cut, Recovery};
 pub use settings::{Flush, RecordChecksum, Settings};
 pub use stats::Stats;

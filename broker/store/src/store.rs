@@ -31,7 +31,9 @@ use crate::segments::Segments;
 use crate::stats::Counters;
 use crate::time_search::Boundary;
 use crate::watermark::Watermark;
-use crate::{Appended, Arrivals, Error, Flush, IndexEntry, RecordChecksum, Settings, Stats};
+use crate::{
+    Appended, Arrivals, Error, Flush, IndexEntry, RecordChecksum, Records, Settings, Stats,
+};
 
 /// Messages looked at for when the first was stored: some of them may be damaged.
 const EARLIEST: usize = 16;
@@ -217,15 +219,17 @@ impl MessageStore {
     ///
     /// If this is dropped before it resolves, the record may or may not be appended.
     pub async fn append(&self, record: Unplaced) -> Result<Appended, Error> {
-        let appended = self.appender.append(record).await?;
-        self.shared.stats.appended(1, u64::from(appended.size));
-        Ok(appended)
+        let mut results = self.append_each(record).await;
+        results.pop().expect("one record gives one result")
     }
 
     /// Appends records that become visible together and survive a crash together or not at
     /// all. They take up neighbouring places in the log.
-    pub async fn append_together(&self, records: Vec<Unplaced>) -> Result<Vec<Appended>, Error> {
-        let appended = self.appender.append_together(records).await?;
+    pub async fn append_together(
+        &self,
+        records: impl Into<Records>,
+    ) -> Result<Vec<Appended>, Error> {
+        let appended = self.appender.append_together(records.into()).await?;
         let bytes = appended
             .iter()
             .map(|appended| u64::from(appended.size))
@@ -236,8 +240,8 @@ impl MessageStore {
 
     /// Appends records that arrived together and have nothing else to do with each other: one
     /// result per record, in their order.
-    pub async fn append_each(&self, records: Vec<Unplaced>) -> Vec<Result<Appended, Error>> {
-        let results = self.appender.append_each(records).await;
+    pub async fn append_each(&self, records: impl Into<Records>) -> Vec<Result<Appended, Error>> {
+        let results = self.appender.append_each(records.into()).await;
         let appended = results.iter().flatten();
         let bytes = appended.clone().map(|one| u64::from(one.size)).sum();
         self.shared.stats.appended(appended.count() as u64, bytes);

@@ -124,7 +124,11 @@ impl Real {
 
     async fn append_together(&mut self, number: u32, count: usize) {
         let group = (0..count).map(|_| encode(&message("t", number, "of a group")));
-        let appended = self.house.store.append_together(group.collect()).await;
+        let appended = self
+            .house
+            .store
+            .append_together(group.collect::<store::Records>())
+            .await;
         for appended in appended.expect("it is appended") {
             self.took(number, &appended);
         }

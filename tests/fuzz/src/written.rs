@@ -148,7 +148,7 @@ async fn fill(store: &MessageStore, numbers: std::ops::Range<u32>) {
             20 => append(store, "quiet", 0, &body).await,
             30 => {
                 let group = ["one", "two"].map(|body| encode(store, "group", 0, body));
-                let appended = store.append_together(group.into()).await;
+                let appended = store.append_together(Vec::from(group)).await;
                 appended.expect("it is appended");
             }
             _ => {}

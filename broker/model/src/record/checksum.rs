@@ -49,14 +49,29 @@ impl Rest {
         Self(body_and_tail)
     }
 
+    /// Whether so many bytes behind a head are not read again.
+    pub(super) fn is_long(bytes: usize) -> bool {
+        bytes as u64 > READ_AGAIN_BYTES
+    }
+
+    pub(super) fn is_combined(&self) -> bool {
+        self.0.total_len() > READ_AGAIN_BYTES
+    }
+
     /// Continues `crc` over the head and all that this stands for: the bytes of `rest`.
     pub(super) fn behind(&self, crc: &mut Hasher, head: &[u8], rest: [&[u8]; 2]) {
-        crc.update(head);
-        if self.0.total_len() <= READ_AGAIN_BYTES {
-            rest.iter().for_each(|part| crc.update(part));
+        if self.is_combined() {
+            self.combine_behind(crc, head);
         } else {
-            crc.combine(&self.0);
+            crc.update(head);
+            rest.iter().for_each(|part| crc.update(part));
         }
+    }
+
+    /// The same without looking at those bytes.
+    pub(super) fn combine_behind(&self, crc: &mut Hasher, head: &[u8]) {
+        crc.update(head);
+        crc.combine(&self.0);
     }
 }
 

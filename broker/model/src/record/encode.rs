@@ -4,22 +4,22 @@
 //! the record goes, [`Unplaced::place`] writes three fields and folds the head into the
 //! checksum. The body is never copied.
 
-use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use crc32fast::Hasher;
-use memchr::memmem;
 
 use super::checksum::{Rest, TAIL_BYTES, tail_property};
 use super::layout::{
-    CRC_MASK, LOG_OFFSET_AT, LONGEST_TOPIC, QUEUE_OFFSET_AT, Version, head_bytes, stored_at,
+    CRC_MASK, LOG_OFFSET_AT, LONGEST_HEAD, LONGEST_TOPIC, QUEUE_OFFSET_AT, Version, head_bytes,
+    stored_at,
 };
+use super::run::Outline;
 use super::{Checksum, RecordError};
 use crate::properties::{CRC, INNER_NUMBER, PropertiesView, TEXT_LIMIT, VALUE_END};
 use crate::{
-    IndexKey, LogOffset, Message, Properties, QueueId, QueueOffset, StoredMessage, SysFlag,
+    IndexKey, LogOffset, Message, MessageView, QueueId, QueueOffset, StoredMessage, SysFlag,
     Timestamp, index_keys,
 };
 
@@ -36,7 +36,6 @@ pub struct Unplaced {
 #[derive(Clone, Debug)]
 pub struct Placed {
     parts: Parts,
-    rest: Rest,
 }
 
 /// Head and tail lie in one buffer, so a record costs one allocation.
@@ -62,64 +61,35 @@ impl Unplaced {
         store_host: SocketAddr,
         checksum: Checksum,
     ) -> Result<Self, RecordError> {
-        let topic = message.topic.as_str();
-        limit("topic", topic.len(), LONGEST_TOPIC)?;
-        let own = own_properties(&message.properties);
-        let text = own.as_text().as_bytes();
-        let separator = usize::from(
-            checksum == Checksum::Record && text.last().is_some_and(|&last| last != VALUE_END),
-        );
-        let properties = text.len() + separator + checksum.tail_bytes();
-        limit("properties", properties, TEXT_LIMIT)?;
+        Self::encode_view(&message.view(), store_host, checksum)
+    }
 
-        let version = Version::of_topic(topic);
-        let head = head_bytes(message.born_host, store_host);
-        let tail = version.topic_length_bytes() + topic.len() + 2 + properties;
-        let size = head + message.body.len() + tail;
-        limit("record", size, i32::MAX as usize)?;
-
+    /// The same of a message whose parts lie elsewhere.
+    pub fn encode_view(
+        message: &MessageView<'_>,
+        store_host: SocketAddr,
+        checksum: Checksum,
+    ) -> Result<Self, RecordError> {
+        if let Some(own) = without_checksum(message) {
+            return Self::encode(&own, store_host, checksum);
+        }
+        let shape = Shape::of(message, store_host, checksum)?;
         let mut crc = Hasher::new();
-        crc.update(&message.body);
+        crc.update(message.body);
         let body_crc = crc.clone().finalize() & CRC_MASK;
-
-        let mut buffer = BytesMut::with_capacity(head + tail);
-        buffer.put_u32(size as u32);
-        buffer.put_u32(version.magic());
-        buffer.put_u32(body_crc);
-        buffer.put_u32(message.queue);
-        buffer.put_i32(message.flag);
-        buffer.put_u64(0);
-        buffer.put_u64(0);
-        buffer.put_i32(address_bits(message.sys_flag, message.born_host, store_host).0);
-        buffer.put_i64(message.born.0);
-        put_host(&mut buffer, message.born_host);
-        buffer.put_i64(0);
-        put_host(&mut buffer, store_host);
-        buffer.put_i32(message.reconsume_times);
-        buffer.put_i64(message.prepared_transaction_offset);
-        buffer.put_u32(message.body.len() as u32);
-        debug_assert_eq!(buffer.len(), head);
-        match version {
-            Version::V1 => buffer.put_u8(topic.len() as u8),
-            Version::V2 => buffer.put_u16(topic.len() as u16),
-        }
-        buffer.put_slice(topic.as_bytes());
-        buffer.put_u16(properties as u16);
-        let own_place = buffer.len()..buffer.len() + text.len();
-        buffer.put_slice(text);
-        if separator == 1 {
-            buffer.put_u8(VALUE_END);
-        }
-        crc.update(&buffer[head..]);
-        buffer.put_bytes(0, checksum.tail_bytes());
-
+        let mut buffer = BytesMut::with_capacity(shape.head + shape.tail);
+        shape.put_head(&mut buffer, message, store_host, body_crc);
+        shape.put_tail(&mut buffer, message);
+        crc.update(&buffer[shape.head..buffer.len() - checksum.tail_bytes()]);
+        let properties =
+            shape.head + shape.version.topic_length_bytes() + message.topic.as_str().len() + 2;
         Ok(Self {
-            queue: message.queue_id(),
+            queue: QueueId::new(message.topic.clone(), message.queue),
             parts: Parts {
+                properties: properties..properties + shape.text,
                 head_and_tail: buffer,
-                head,
-                body: message.body.clone(),
-                properties: own_place,
+                head: shape.head,
+                body: message.buffer.slice_ref(message.body),
                 checksum,
             },
             stored_at: stored_at(message.born_host),
@@ -184,10 +154,22 @@ impl Unplaced {
             let tail = buffer.len() - TAIL_BYTES;
             buffer[tail..].copy_from_slice(&tail_property(crc.finalize()));
         }
-        Placed {
-            parts: self.parts,
-            rest: self.rest,
-        }
+        Placed { parts: self.parts }
+    }
+}
+
+impl Unplaced {
+    /// Where its parts go in a run, and they themselves: head and tail, and body.
+    pub(super) fn into_parts(self) -> (Outline, BytesMut, Bytes, Rest) {
+        let parts = self.parts;
+        let outline = Outline {
+            size: (parts.head_and_tail.len() + parts.body.len()) as u32,
+            head: parts.head as u8,
+            stored_at: self.stored_at as u8,
+            checksum: parts.checksum,
+            ..Outline::default()
+        };
+        (outline, parts.head_and_tail, parts.body, self.rest)
     }
 }
 
@@ -224,13 +206,6 @@ impl Placed {
     pub fn keys(&self) -> impl Iterator<Item = IndexKey<'_>> {
         index_keys(self.parts.properties())
     }
-
-    /// Continues a CRC over the whole record without reading its body again.
-    pub(super) fn continue_crc(&self, crc: &mut Hasher) {
-        self.parts.continue_crc(&self.rest, crc);
-        let buffer = &self.parts.head_and_tail;
-        crc.update(&buffer[buffer.len() - self.parts.checksum.tail_bytes()..]);
-    }
 }
 
 impl StoredMessage {
@@ -266,16 +241,117 @@ impl Parts {
     }
 }
 
-/// The properties without the checksum of another record. Clients that send on what they
-/// received send it along, and as the last property it would be taken for this record's.
-fn own_properties(properties: &Properties) -> Cow<'_, Properties> {
-    // Hardly ever there, and found faster than by looking at every name.
-    if memmem::find(properties.as_text().as_bytes(), CRC.as_bytes()).is_none() {
-        return Cow::Borrowed(properties);
+/// The message without the checksum of another record among its properties, `None` if there
+/// is none. Clients that send on what they received send it along, and as the last property it
+/// would be taken for this record's.
+pub(super) fn without_checksum(message: &MessageView<'_>) -> Option<Message> {
+    message.notes.checksum.then(|| {
+        let mut own = message.to_message();
+        own.properties.remove(CRC);
+        own
+    })
+}
+
+/// How long the parts of a record are.
+pub(super) struct Shape {
+    version: Version,
+    /// Bytes in front of the body.
+    pub head: usize,
+    /// Bytes behind the body.
+    pub tail: usize,
+    pub size: usize,
+    /// Bytes of the properties, the checksum not among them.
+    text: usize,
+    checksum: Checksum,
+}
+
+impl Shape {
+    pub(super) fn of(
+        message: &MessageView<'_>,
+        store_host: SocketAddr,
+        checksum: Checksum,
+    ) -> Result<Self, RecordError> {
+        let topic = message.topic.as_str();
+        limit("topic", topic.len(), LONGEST_TOPIC)?;
+        let [given, added] = message.properties;
+        let text = given.len() + usize::from(message.ends_given()) + added.len();
+        let mut shape = Self {
+            version: Version::of_topic(topic),
+            head: head_bytes(message.born_host, store_host),
+            tail: 0,
+            size: 0,
+            text,
+            checksum,
+        };
+        let properties = shape.properties(message);
+        limit("properties", properties, TEXT_LIMIT)?;
+        shape.tail = shape.version.topic_length_bytes() + topic.len() + 2 + properties;
+        shape.size = shape.head + message.body.len() + shape.tail;
+        limit("record", shape.size, i32::MAX as usize)?;
+        Ok(shape)
     }
-    let mut own = properties.clone();
-    own.remove(CRC);
-    Cow::Owned(own)
+
+    /// Bytes of the properties, with what ends them and the checksum.
+    fn properties(&self, message: &MessageView<'_>) -> usize {
+        self.text + usize::from(self.separates(message)) + self.checksum.tail_bytes()
+    }
+
+    /// Whether something has to stand between the last value and the checksum.
+    fn separates(&self, message: &MessageView<'_>) -> bool {
+        let [given, added] = message.properties;
+        let last = added.as_bytes().last().or(given.as_bytes().last());
+        self.checksum == Checksum::Record && last.is_some_and(|last| *last != VALUE_END)
+    }
+
+    /// Everything in front of the body; what is not known yet is 0.
+    pub(super) fn put_head(
+        &self,
+        buffer: &mut BytesMut,
+        message: &MessageView<'_>,
+        store_host: SocketAddr,
+        body_crc: u32,
+    ) {
+        // Put together in one place, and copied once.
+        let mut bytes = [0; LONGEST_HEAD];
+        let head = &mut bytes.as_mut_slice();
+        head.put_u32(self.size as u32);
+        head.put_u32(self.version.magic());
+        head.put_u32(body_crc);
+        head.put_u32(message.queue);
+        head.put_i32(message.flag);
+        head.put_u64(0);
+        head.put_u64(0);
+        head.put_i32(address_bits(message.sys_flag, message.born_host, store_host).0);
+        head.put_i64(message.born.0);
+        put_host(head, message.born_host);
+        head.put_i64(0);
+        put_host(head, store_host);
+        head.put_i32(message.reconsume_times);
+        head.put_i64(message.prepared_transaction_offset);
+        head.put_u32(message.body.len() as u32);
+        buffer.put_slice(&bytes[..self.head]);
+    }
+
+    /// Everything behind the body; zeros where the checksum will be.
+    pub(super) fn put_tail(&self, buffer: &mut BytesMut, message: &MessageView<'_>) {
+        let topic = message.topic.as_str();
+        match self.version {
+            Version::V1 => buffer.put_u8(topic.len() as u8),
+            Version::V2 => buffer.put_u16(topic.len() as u16),
+        }
+        buffer.put_slice(topic.as_bytes());
+        buffer.put_u16(self.properties(message) as u16);
+        let [given, added] = message.properties;
+        buffer.put_slice(given.as_bytes());
+        if message.ends_given() {
+            buffer.put_u8(VALUE_END);
+        }
+        buffer.put_slice(added.as_bytes());
+        if self.separates(message) {
+            buffer.put_u8(VALUE_END);
+        }
+        buffer.put_slice(&[0; TAIL_BYTES][..self.checksum.tail_bytes()]);
+    }
 }
 
 fn limit(part: &'static str, bytes: usize, limit: usize) -> Result<(), RecordError> {
@@ -294,7 +370,7 @@ fn address_bits(flag: SysFlag, born_host: SocketAddr, store_host: SocketAddr) ->
         .with(SysFlag::STORE_HOST_V6, store_host.is_ipv6())
 }
 
-fn put_host(buffer: &mut BytesMut, host: SocketAddr) {
+fn put_host(buffer: &mut impl BufMut, host: SocketAddr) {
     match host.ip() {
         IpAddr::V4(ip) => buffer.put_slice(&ip.octets()),
         IpAddr::V6(ip) => buffer.put_slice(&ip.octets()),
@@ -302,6 +378,6 @@ fn put_host(buffer: &mut BytesMut, host: SocketAddr) {
     buffer.put_u32(u32::from(host.port()));
 }
 
-fn patch(buffer: &mut BytesMut, at: usize, value: u64) {
+pub(super) fn patch(buffer: &mut [u8], at: usize, value: u64) {
     buffer[at..at + 8].copy_from_slice(&value.to_be_bytes());
 }

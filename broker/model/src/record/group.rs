@@ -7,11 +7,13 @@
 //! ```
 
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use bytes::{BufMut, BytesMut};
 use crc32fast::Hasher;
 
-use super::encode::{Placed, Unplaced};
+use super::encode::Unplaced;
+use super::run::Run;
 use super::view::{RecordView, view};
 use super::{Checksum, RecordError};
 use crate::{LogOffset, Message, QueueOffset, Timestamp, Topic, system_topics};
@@ -66,27 +68,25 @@ impl GroupSeal {
     }
 
     /// The group record to be written at `log_offset`, in front of exactly these members.
-    pub fn seal<'a>(
+    pub fn seal(
         &self,
-        members: impl IntoIterator<Item = &'a Placed>,
+        run: &Run,
+        members: Range<usize>,
         queue_offset: QueueOffset,
         log_offset: LogOffset,
         stored: Timestamp,
-    ) -> Placed {
-        let mut group = GroupRecord {
-            members: 0,
-            bytes: 0,
-            crc: 0,
-        };
+    ) -> Run {
         let mut crc = Hasher::new();
-        for member in members {
-            group.members += 1;
-            group.bytes += member.len() as u64;
-            member.continue_crc(&mut crc);
-        }
-        group.crc = crc.finalize();
-        self.record(group, stored)
-            .place(queue_offset, log_offset, stored)
+        run.continue_crc(members.clone(), &mut crc);
+        let sizes = members.clone().map(|member| u64::from(run.size(member)));
+        let group = GroupRecord {
+            members: members.len() as u32,
+            bytes: sizes.sum(),
+            crc: crc.finalize(),
+        };
+        let mut seal = Run::from_iter([self.record(group, stored)]);
+        seal.place(0, queue_offset, log_offset, stored);
+        seal
     }
 
     fn record(&self, group: GroupRecord, born: Timestamp) -> Unplaced {
@@ -162,16 +162,17 @@ mod tests {
         "127.0.0.1:10911".parse().expect("an address")
     }
 
-    fn members(checksum: Checksum, first: LogOffset) -> Vec<Placed> {
+    fn members(checksum: Checksum, first: LogOffset) -> Run {
         let mut at = first;
-        let mut members = Vec::new();
+        let mut members = Run::default();
         for number in 0..3u8 {
             let body = Bytes::from(vec![number; 40 * usize::from(number)]);
             let message = Message::new(Topic::known("T"), 0, body);
             let record = Unplaced::encode(&message, host(), checksum).expect("a small message");
-            let length = record.len() as u64;
-            members.push(record.place(QueueOffset(number.into()), at, Timestamp(5)));
-            at = at.plus(length);
+            members.push_record(record);
+            let last = usize::from(number);
+            members.place(last, QueueOffset(number.into()), at, Timestamp(5));
+            at = at.plus(members.size(last).into());
         }
         members
     }
@@ -180,13 +181,11 @@ mod tests {
         let seal = GroupSeal::new(host(), checksum);
         let start = LogOffset(1000);
         let members = members(checksum, start.plus(seal.len() as u64));
-        let group = seal.seal(&members, QueueOffset(0), start, Timestamp(5));
-        assert_eq!(group.len(), seal.len());
-        [&group]
-            .into_iter()
-            .chain(&members)
-            .flat_map(|record| record.slices().concat())
-            .collect()
+        let group = seal.seal(&members, 0..3, QueueOffset(0), start, Timestamp(5));
+        assert_eq!(group.size(0) as usize, seal.len());
+        let members = (0..3).map(|member| members.to_bytes(member));
+        let all: Vec<Bytes> = [group.to_bytes(0)].into_iter().chain(members).collect();
+        all.concat()
     }
 
     #[test]
@@ -225,7 +224,7 @@ mod tests {
 
     #[test]
     fn other_records_are_not_groups_and_damaged_bodies_are_errors() {
-        let other = members(Checksum::Record, LogOffset(0))[0].to_bytes();
+        let other = members(Checksum::Record, LogOffset(0)).to_bytes(0);
         let other = view(&other).expect("a record");
         assert_eq!(GroupRecord::of(&other), Ok(None));
         for body in [&b"short"[..], &[0; 20], &[9; 21]] {

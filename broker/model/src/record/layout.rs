@@ -35,6 +35,8 @@ pub(super) const MAGIC_V2: u32 = 0xDAA3_20AB;
 pub(super) const LOG_OFFSET_AT: usize = 28;
 pub(super) const BORN_HOST_AT: usize = 48;
 pub(super) const LONGEST_TOPIC: usize = 255;
+/// Bytes in front of a body, with two IPv6 addresses.
+pub(super) const LONGEST_HEAD: usize = 112;
 pub(super) const LONGEST_V1_TOPIC: usize = 127;
 /// RocketMQ keeps checksums in 31 bits.
 pub(super) const CRC_MASK: u32 = 0x7FFF_FFFF;

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use delivery::{DelayLevel, Error, Failure, Publisher, Retries};
 use metadata::{Permission, TopicConfig, Topics};
+use model::properties::{self, Notes};
 use model::{
-    ConsumerGroup, LogOffset, Message, MessageId, MessageIdText, Properties, SysFlag, Timestamp,
-    Topic, batch, properties,
+    ConsumerGroup, LogOffset, MessageId, MessageIdText, MessageView, PropertiesView, SysFlag,
+    Timestamp, Topic, batch,
 };
 use protocol::headers::{SendBack, SendMessage, SendRefused, SendReply};
 use protocol::{Caller, Frame, ReadFields, Reply, RequestCode, ResponseCode, Version};
-use store::Appended;
+use store::{Appended, Records};
 
-use super::Identity;
+use super::{Identity, Room};
 use crate::respond::{Refusal, reply};
 use crate::statistics::{Count, Statistics};
 
@@ -32,13 +33,18 @@ pub struct Sends<'a> {
 const REGION: &str = "DefaultRegion";
 /// Bytes of most replies.
 const REPLY_BYTES: usize = 384;
+/// Bytes of the id of a message and what separates it from the next.
+const ID_BYTES: usize = 33;
+
+/// Bytes of a request's header that are stored with its message, at a guess.
+const STORED_HEADER: usize = 192;
+/// Entries of a batch for which there is room from the start, at most.
+const EXPECTED_ENTRIES: usize = 1_024;
 
 /// What a request asks to store.
 enum Admitted<'f> {
-    One {
-        message: Message,
-        receipt: Receipt<'f>,
-    },
+    /// A message, which is among the records now.
+    One(Receipt<'f>),
     Batch(MessageBatch<'f>),
 }
 
@@ -76,9 +82,12 @@ struct Destination {
 impl Sends<'_> {
     /// Answers 10, 310 and 320: the message is stored, or the producer learns why not.
     pub async fn send(&self, request: &Frame, peer: SocketAddr) -> Reply {
-        let outcome = match self.admit(request, peer, &mut None) {
-            Ok(Admitted::One { message, receipt }) => {
-                let appended = self.statistics.timed(self.publisher.publish(message)).await;
+        let mut records = Records::with_capacity(1, request.body.len() + STORED_HEADER);
+        let outcome = match self.admit(request, peer, &mut None, &mut records) {
+            Ok(Admitted::One(receipt)) => {
+                let published = self.publisher.append_each(records);
+                let mut published = self.statistics.timed_each(published).await;
+                let appended = published.pop().expect("one record gives one result");
                 appended.map_err(Refusal::from).map(|appended| {
                     let put = Count::call(1, receipt.size);
                     self.statistics.put(receipt.topic.as_str(), put);
@@ -96,19 +105,18 @@ impl Sends<'_> {
     /// replies as they go over the wire.
     pub async fn send_all(&self, requests: &[Frame], peer: SocketAddr) -> BytesMut {
         let mut last = None;
-        let mut messages = Vec::with_capacity(requests.len());
+        let bodies: usize = requests.iter().map(|request| request.body.len()).sum();
+        let stored = bodies + requests.len() * STORED_HEADER;
+        let mut records = Records::with_capacity(requests.len(), stored);
         let mut waiting = Vec::with_capacity(requests.len());
         for request in requests {
-            waiting.push(match self.admit(request, peer, &mut last) {
-                Ok(Admitted::One { message, receipt }) => {
-                    messages.push(message);
-                    Waiting::One(receipt)
-                }
+            waiting.push(match self.admit(request, peer, &mut last, &mut records) {
+                Ok(Admitted::One(receipt)) => Waiting::One(receipt),
                 Ok(Admitted::Batch(batch)) => Waiting::Batch(batch),
                 Err(why) => Waiting::Refused(why),
             });
         }
-        let published = self.publisher.publish_each(messages);
+        let published = self.publisher.append_each(records);
         let mut published = self.statistics.timed_each(published).await.into_iter();
         let mut replies = BytesMut::with_capacity(requests.len() * REPLY_BYTES);
         let mut put = Put::default();
@@ -136,23 +144,23 @@ impl Sends<'_> {
         replies
     }
 
-    /// What a request asks to store, if that may be.
+    /// What a request asks to store, if that may be. A single message is added to the records.
     fn admit<'f>(
         &self,
         request: &'f Frame,
         peer: SocketAddr,
         last: &mut Option<Destination>,
+        records: &mut Records,
     ) -> Result<Admitted<'f>, Refusal> {
         let header = SendMessage::read_fields(&request.header.ext)?;
         let Destination { topic, config } = match last {
             Some(known) if known.topic.as_str() == header.topic => known,
             other => other.insert(self.destination(&header)?),
         };
-        let topic = topic.clone();
-        let queue = self.queue(&topic, config, header.queue)?;
+        let queue = self.queue(topic, config, header.queue)?;
         if header.batch || RequestCode(request.header.code) == RequestCode::SEND_BATCH_MESSAGE {
             return Ok(Admitted::Batch(MessageBatch {
-                topic,
+                topic: topic.clone(),
                 queue,
                 header,
                 body: &request.body,
@@ -166,22 +174,40 @@ impl Sends<'_> {
             ));
         }
         self.check_body(&request.body)?;
-        let mut message = message(topic, queue, &header, request.body.clone(), peer);
-        let (properties, unique) = self.identity.complete(header.properties);
-        message.properties = properties;
-        if message.topic.is_retry() {
-            let known = self.topics.version();
-            self.retries
-                .redirect(&mut message, header.max_reconsume_times)?;
-            self.spread_topics(known);
-        }
-        let receipt = Receipt {
-            topic: message.topic.clone(),
-            queue,
-            size: message.body.len(),
-            unique,
+        let given = header.properties;
+        let notes = Notes::of(PropertiesView::new(given.as_bytes()));
+        let mut room = Room::default();
+        let (properties, completed) = self.identity.complete(given, notes, &mut room);
+        let message = MessageView {
+            properties,
+            notes: completed,
+            ..message(topic, queue, &header, &request.body, peer)
         };
-        Ok(Admitted::One { message, receipt })
+        let topic = match message.topic.is_retry() {
+            false => {
+                self.publisher.add(records, &message)?;
+                topic.clone()
+            }
+            true => {
+                let mut message = message.to_message();
+                let known = self.topics.version();
+                self.retries
+                    .redirect(&mut message, header.max_reconsume_times)?;
+                self.spread_topics(known);
+                self.publisher.add(records, &message.view())?;
+                message.topic
+            }
+        };
+        let unique = match notes.unique {
+            Some(given) => Cow::Borrowed(given),
+            None => Cow::Owned(completed.unique.unwrap_or_default().to_owned()),
+        };
+        Ok(Admitted::One(Receipt {
+            topic,
+            queue,
+            size: request.body.len(),
+            unique,
+        }))
     }
 
     fn destination(&self, header: &SendMessage<'_>) -> Result<Destination, Refusal> {
@@ -219,50 +245,59 @@ impl Sends<'_> {
             ));
         }
         self.check_body(body)?;
-        let entries = batch::decode(body).map_err(|why| {
-            let remark = format!("the batch cannot be read: {why}");
-            // RocketMQ's own answer, which its clients take for a fault of the broker.
-            Refusal::code(ResponseCode::SYSTEM_ERROR, remark)
-        })?;
-        if entries.is_empty() {
-            return Err(Refusal::code(
-                ResponseCode::MESSAGE_ILLEGAL,
-                "the batch holds no message",
-            ));
-        }
-        let mut messages = Vec::with_capacity(entries.len());
+        let entries = batch::entries(body);
+        let expected = entries.expected().min(EXPECTED_ENTRIES);
+        let mut records = Records::with_capacity(expected, body.len());
         for entry in entries {
-            if entry
-                .properties
-                .number(properties::DELAY)
-                .and_then(DelayLevel::asked)
-                .is_some()
-            {
+            let entry = entry.map_err(|why| {
+                let remark = format!("the batch cannot be read: {why}");
+                // RocketMQ's own answer, which its clients take for a fault of the broker.
+                Refusal::code(ResponseCode::SYSTEM_ERROR, remark)
+            })?;
+            let properties = String::from_utf8_lossy(entry.properties);
+            let notes = Notes::of(PropertiesView::new(properties.as_bytes()));
+            let level = notes.delay.and_then(|level| level.parse().ok());
+            if level.and_then(DelayLevel::asked).is_some() {
                 return Err(Refusal::code(
                     ResponseCode::MESSAGE_ILLEGAL,
                     "a batch cannot hold a delayed message",
                 ));
             }
-            let mut message = message(topic.clone(), queue, &header, entry.body, peer);
-            message.flag = entry.flag;
-            message.properties = entry.properties;
-            messages.push(message);
+            let message = MessageView {
+                flag: entry.flag,
+                properties: [&properties, ""],
+                notes,
+                body: entry.body,
+                ..message(&topic, queue, &header, body, peer)
+            };
+            self.publisher.add(&mut records, &message)?;
         }
-        let count = messages.len();
+        let count = records.len();
+        if count == 0 {
+            return Err(Refusal::code(
+                ResponseCode::MESSAGE_ILLEGAL,
+                "the batch holds no message",
+            ));
+        }
         let appended = self
             .statistics
-            .timed(self.publisher.publish_together(messages))
+            .timed(self.publisher.append_all(records))
             .await?;
         let put = Count::call(count as u64, body.len());
         self.statistics.put(topic.as_str(), put);
-        let ids: Vec<_> = appended.iter().map(|appended| self.id(appended)).collect();
-        let ids: Vec<&str> = ids.iter().map(MessageIdText::as_str).collect();
-        let shared = Properties::parse(header.properties.as_bytes());
+        let mut ids = String::with_capacity(count * ID_BYTES);
+        for appended in &appended {
+            if !ids.is_empty() {
+                ids.push(',');
+            }
+            ids.push_str(self.id(appended).as_str());
+        }
+        let shared = PropertiesView::new(header.properties.as_bytes());
         let first = appended
             .first()
             .ok_or_else(|| Refusal::code(ResponseCode::SYSTEM_ERROR, "the batch was not stored"))?;
         let unique = shared.get(properties::UNIQUE_KEY);
-        Ok(Reply::success().header(&receipt(&ids.join(","), unique, queue, first)))
+        Ok(Reply::success().header(&receipt(&ids, unique, queue, first)))
     }
 
     /// Answers 36: a consumer could not handle a message and wants it again, later.
@@ -425,14 +460,15 @@ fn refused(why: Refusal) -> Reply {
     })
 }
 
-fn message(
-    topic: Topic,
+/// A message as its request describes it, without properties.
+fn message<'m>(
+    topic: &'m Topic,
     queue: u32,
     header: &SendMessage<'_>,
-    body: Bytes,
+    body: &'m Bytes,
     peer: SocketAddr,
-) -> Message {
-    Message {
+) -> MessageView<'m> {
+    MessageView {
         topic,
         queue,
         flag: header.flag,
@@ -441,7 +477,9 @@ fn message(
         born_host: peer,
         reconsume_times: header.reconsume_times,
         prepared_transaction_offset: 0,
-        properties: Properties::new(),
+        properties: ["", ""],
+        notes: Notes::default(),
         body,
+        buffer: body,
     }
 }

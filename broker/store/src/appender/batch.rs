@@ -1,9 +1,11 @@
 //! Records on their way to the disk: placed, gathered, written with one call.
 
 use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use model::record::Placed;
+use model::record::{self, Run};
 use runtime::File;
 use tokio::sync::oneshot;
 
@@ -13,8 +15,9 @@ use crate::hot_ring::HotRing;
 use crate::publisher::StagedRecord;
 use crate::segment::Segment;
 
-/// Records up to this size are copied into the hot ring's buffers on their way. A larger body
-/// is written from where the network put it.
+/// Records that came together and have fewer bytes are copied into a buffer that they share with
+/// others: a piece of its own for each of them would cost more. The rest is written from where
+/// it was encoded.
 const COPIED_BYTES: usize = 16 << 10;
 
 /// What one write puts into the log.
@@ -26,11 +29,24 @@ pub(super) struct Batch {
     pub staged: Vec<StagedRecord>,
     /// The last one may be open: more of its records are to come.
     answers: Vec<Answer>,
+    /// The records of the open answer.
+    run: Run,
+    /// Those of them that are placed and not among the pieces yet.
+    placed: Range<usize>,
 }
 
 enum Piece {
-    Copied { bytes: Bytes, first: bool },
-    Whole(Placed),
+    /// Kept for readers at the tail.
+    Hot(Bytes),
+    Cold(Bytes),
+}
+
+impl Piece {
+    fn bytes(&self) -> &Bytes {
+        match self {
+            Self::Hot(bytes) | Self::Cold(bytes) => bytes,
+        }
+    }
 }
 
 /// Who is to be told, and what.
@@ -74,12 +90,19 @@ impl Answer {
     }
 }
 
-/// The buffer that small records are copied to.
-#[derive(Default)]
+/// Where few records are copied to.
 pub(super) struct CopyBuffer {
     bytes: BytesMut,
-    /// Nothing of this buffer has been handed out yet.
-    first: bool,
+    ring: Arc<HotRing>,
+}
+
+impl CopyBuffer {
+    pub(super) fn new(ring: Arc<HotRing>) -> Self {
+        Self {
+            bytes: BytesMut::new(),
+            ring,
+        }
+    }
 }
 
 impl Batch {
@@ -87,9 +110,16 @@ impl Batch {
         self.bytes == 0
     }
 
-    /// The results that follow belong to this answer.
-    pub(super) fn open(&mut self, answer: Answer) {
+    /// The results that follow belong to this answer, and are those of these records.
+    pub(super) fn open(&mut self, answer: Answer, run: Run) {
         self.answers.push(answer);
+        self.run = run;
+        self.placed = 0..0;
+    }
+
+    /// The records of the open answer.
+    pub(super) fn run(&mut self) -> &mut Run {
+        &mut self.run
     }
 
     pub(super) fn answer(&mut self, added: Result<Appended, Error>) {
@@ -108,7 +138,8 @@ impl Batch {
     }
 
     /// No result is missing any more.
-    pub(super) fn close(&mut self) {
+    pub(super) fn close(&mut self, buffer: &mut CopyBuffer) {
+        self.take_placed(buffer);
         self.answers.last_mut().expect("an answer is open").open = false;
     }
 
@@ -118,52 +149,54 @@ impl Batch {
         for answer in &mut batch.answers {
             answer.settle(written);
         }
-        self.answers
-            .extend(batch.answers.pop_if(|answer| answer.open));
+        if let Some(open) = batch.answers.pop_if(|answer| answer.open) {
+            self.answers.push(open);
+            self.run = batch.run;
+            self.placed = batch.placed;
+        }
         batch.answers
     }
 
-    pub(super) fn add(&mut self, record: Placed, buffer: &mut CopyBuffer, ring: &HotRing) {
-        self.bytes += record.len() as u64;
-        if record.len() > COPIED_BYTES {
-            self.end_run(buffer);
-            self.pieces.push(Piece::Whole(record));
-            return;
-        }
-        if buffer.bytes.capacity() - buffer.bytes.len() < record.len() {
-            self.end_run(buffer);
-            buffer.bytes = ring.buffer(record.len());
-            buffer.first = true;
-        }
-        for slice in record.slices() {
-            buffer.bytes.extend_from_slice(slice);
+    /// These records of the run have their places, right behind what is there.
+    pub(super) fn add(&mut self, records: Range<usize>, buffer: &mut CopyBuffer) {
+        let sizes = records
+            .clone()
+            .map(|record| u64::from(self.run.size(record)));
+        self.bytes += sizes.sum::<u64>();
+        // What lies between was refused.
+        if records.start != self.placed.end {
+            self.take_placed(buffer);
+            self.placed = records;
+        } else {
+            self.placed.end = records.end;
         }
     }
 
-    /// Ends a run of copied records.
-    pub(super) fn end_run(&mut self, buffer: &mut CopyBuffer) {
-        if !buffer.bytes.is_empty() {
-            let bytes = buffer.bytes.split().freeze();
-            let first = std::mem::take(&mut buffer.first);
-            self.pieces.push(Piece::Copied { bytes, first });
-        }
+    /// A record that stands in front of those of the open answer.
+    pub(super) fn add_in_front(&mut self, mut record: Run, buffer: &mut CopyBuffer) {
+        self.bytes += record.bytes();
+        let pieces = &mut self.pieces;
+        record.take(0..record.len(), |piece| add_piece(pieces, piece, buffer));
+    }
+
+    /// Nothing is added to the pieces any more before they are written.
+    pub(super) fn end(&mut self, buffer: &mut CopyBuffer) {
+        self.take_placed(buffer);
+        end_copies(&mut self.pieces, buffer);
+    }
+
+    fn take_placed(&mut self, buffer: &mut CopyBuffer) {
+        let end = self.placed.end;
+        let placed = std::mem::replace(&mut self.placed, end..end);
+        let pieces = &mut self.pieces;
+        self.run
+            .take(placed, |piece| add_piece(pieces, piece, buffer));
     }
 
     /// Writes all records one behind the other, the first at `at` bytes of the file.
     pub(super) fn write(&self, segment: &Segment, at: u64) -> io::Result<()> {
         let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(self.pieces.len() + 1);
-        for piece in &self.pieces {
-            match piece {
-                Piece::Copied { bytes, .. } => slices.push(IoSlice::new(bytes)),
-                Piece::Whole(record) => slices.extend(
-                    record
-                        .slices()
-                        .into_iter()
-                        .filter(|slice| !slice.is_empty())
-                        .map(IoSlice::new),
-                ),
-            }
-        }
+        slices.extend(self.pieces.iter().map(|piece| IoSlice::new(piece.bytes())));
         // There is room: a segment always has some left for the blank that ends it.
         slices.push(IoSlice::new(segment.blank_behind(at + self.bytes)));
         write_all(segment.file.as_ref(), &mut slices, at)
@@ -173,14 +206,11 @@ impl Batch {
     pub(super) fn keep_hot(&mut self, start: u64, ring: &HotRing) {
         let mut at = start;
         for piece in self.pieces.drain(..) {
-            match piece {
-                Piece::Copied { bytes, first } => {
-                    let length = bytes.len() as u64;
-                    ring.push(at, bytes, first);
-                    at += length;
-                }
-                Piece::Whole(record) => at += record.len() as u64,
+            let length = piece.bytes().len() as u64;
+            if let Piece::Hot(bytes) = piece {
+                ring.push(at, bytes);
             }
+            at += length;
         }
     }
 
@@ -190,6 +220,33 @@ impl Batch {
         for (head, arrival) in entries.rev() {
             head.give_back(arrival.queue_offset);
         }
+    }
+}
+
+fn add_piece(pieces: &mut Vec<Piece>, piece: record::Piece, buffer: &mut CopyBuffer) {
+    let bytes = match piece {
+        record::Piece::Large(bytes) => {
+            end_copies(pieces, buffer);
+            pieces.push(Piece::Cold(bytes));
+            return;
+        }
+        record::Piece::Records(bytes) => bytes,
+    };
+    if bytes.len() >= COPIED_BYTES {
+        end_copies(pieces, buffer);
+        pieces.push(Piece::Hot(bytes));
+        return;
+    }
+    if buffer.bytes.capacity() - buffer.bytes.len() < bytes.len() {
+        end_copies(pieces, buffer);
+        buffer.bytes = buffer.ring.buffer(bytes.len());
+    }
+    buffer.bytes.extend_from_slice(&bytes);
+}
+
+fn end_copies(pieces: &mut Vec<Piece>, buffer: &mut CopyBuffer) {
+    if !buffer.bytes.is_empty() {
+        pieces.push(Piece::Hot(buffer.bytes.split().freeze()));
     }
 }
 

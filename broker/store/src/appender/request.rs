@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use model::record::Unplaced;
-use model::{LogOffset, QueueId, QueueOffset, Timestamp, Topic};
-use smallvec::SmallVec;
+use model::record::Run;
+use model::{LogOffset, QueueId, QueueOffset, Timestamp, Topic, system_topics};
 use tokio::sync::oneshot;
 
 use super::Leadership;
-use crate::Error;
-use crate::dispatch::{Dispatch, KeyHashes, Tags};
+use crate::dispatch::{Dispatch, KeyHashes, TOMBSTONES, Tags};
+use crate::losses::LOST;
 use crate::queue_index::{Head, QueueIndex};
+use crate::{Error, Records};
 
 /// Where a record went.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Appended {
 
 /// Records that one sender appends at once.
 pub(super) struct Request {
+    pub run: Run,
+    /// One for each record of the run.
     pub members: Vec<Member>,
     pub bond: Bond,
     /// A topic that is deleted by the record.
@@ -46,12 +48,14 @@ pub(super) enum Bond {
     Group,
 }
 
-/// A record with all that is looked up without the leader.
+/// What is looked up of a record without the leader.
 pub(super) struct Member {
-    pub record: Unplaced,
+    /// The queue it was sent to.
+    pub queue: QueueId,
     pub tags: Tags,
     /// Offsets it takes in its own queue.
     pub count: u32,
+    pub inner_batch: bool,
     pub keys: KeyHashes,
     /// Its own queue; `None` if no queue shows it.
     pub head: Option<Arc<Head>>,
@@ -88,19 +92,18 @@ impl Written {
 
 impl Request {
     /// Looks up everything that does not need the leader.
-    pub(super) fn new(
-        records: impl IntoIterator<Item = Unplaced>,
-        bond: Bond,
-        index: &QueueIndex,
-    ) -> Self {
+    pub(super) fn new(records: Records, bond: Bond, index: &QueueIndex) -> Self {
         let mut waits = false;
-        let member = |record| {
-            let dispatch = Dispatch::of_new(&record);
+        // Neighbours mostly go to one queue.
+        let mut last = None;
+        let mut members = Vec::with_capacity(records.len());
+        for dispatch in records.dispatches {
             waits |= dispatch.waits;
-            Member::new(record, dispatch, index)
-        };
+            members.push(Member::new(dispatch, index, &mut last));
+        }
         Self {
-            members: records.into_iter().map(member).collect(),
+            run: records.run,
+            members,
             bond,
             deletes: None,
             waits,
@@ -110,24 +113,37 @@ impl Request {
 
     /// Bytes it takes, but for what the leader adds.
     pub(super) fn bytes(&self) -> u64 {
-        self.members
-            .iter()
-            .map(|member| member.record.len() as u64)
-            .sum()
+        self.run.bytes()
     }
 }
 
 impl Member {
-    fn new(record: Unplaced, dispatch: Dispatch, index: &QueueIndex) -> Self {
-        let head = |queue: &QueueId| index.get_or_insert(queue);
+    fn new(dispatch: Dispatch, index: &QueueIndex, last: &mut Option<Arc<Head>>) -> Self {
+        let head = dispatch.shown().map(|queue| match last {
+            Some(known) if known.id == *queue => known.clone(),
+            other => other.insert(index.get_or_insert(queue)).clone(),
+        });
+        let lite = dispatch.lite.iter();
         Self {
-            record,
+            lite: lite.map(|queue| index.get_or_insert(queue)).collect(),
+            queue: dispatch.queue,
             tags: dispatch.tags,
             count: dispatch.count,
+            inner_batch: dispatch.inner_batch,
             keys: dispatch.keys,
-            head: dispatch.queue.as_ref().map(head),
-            lite: dispatch.lite.iter().map(head).collect(),
+            head,
         }
+    }
+
+    /// Only the store itself writes what recovery obeys.
+    pub(super) fn refuse_reserved(&self) -> Result<(), Error> {
+        let topic = &self.queue.topic;
+        if matches!(topic.as_str(), TOMBSTONES | LOST | system_topics::GROUP) {
+            return Err(Error::Reserved {
+                topic: topic.clone(),
+            });
+        }
+        Ok(())
     }
 
     /// Looks those of its queues up again that were deleted meanwhile.
@@ -137,11 +153,5 @@ impl Member {
                 *head = index.get_or_insert(&head.id);
             }
         }
-    }
-
-    /// The queues that show the record, its own first.
-    pub(super) fn heads(&mut self) -> SmallVec<[Arc<Head>; 1]> {
-        let lite = std::mem::take(&mut self.lite);
-        self.head.take().into_iter().chain(lite).collect()
     }
 }

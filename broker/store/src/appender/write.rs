@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::properties::{INNER_BASE, INNER_MULTI_QUEUE_OFFSET};
-use model::record::{Placed, Unplaced, decode, write_blank};
+use model::record::{Run, Unplaced, decode, write_blank};
 use model::{LogOffset, QueueId, QueueOffset, Timestamp, Topic, system_topics};
 use smallvec::SmallVec;
 
@@ -23,7 +23,7 @@ type Entries = SmallVec<[(Arc<Head>, u64); 1]>;
 
 /// A record that has its offsets, but not yet its place in the log.
 struct Slot {
-    record: Unplaced,
+    queue: QueueId,
     tags: Tags,
     keys: KeyHashes,
     count: u32,
@@ -33,38 +33,40 @@ struct Slot {
 }
 
 impl Slot {
-    /// Takes the record's offsets.
-    fn take(mut member: Member, index: &QueueIndex) -> Result<Slot, Error> {
+    /// Takes the offsets of a record of the run.
+    fn take(
+        mut member: Member,
+        run: &mut Run,
+        record: usize,
+        index: &QueueIndex,
+    ) -> Result<Slot, Error> {
         member.refresh(index);
         let shown = member.head.is_some();
         let mut entries = Entries::new();
-        for head in member.heads() {
-            let own = shown && entries.is_empty();
-            let offset = head.take(if own { member.count } else { 1 });
+        if let Some(head) = member.head {
+            let offset = head.take(member.count);
             entries.push((head, offset));
         }
-        let (base, lite) = match shown {
-            true => (entries.first().map(|own| own.1), &entries[1..]),
-            false => (None, &entries[..]),
-        };
-        let base = base.filter(|_| member.record.sys_flag().is_inner_batch());
-        let mut record = member.record;
+        let first_lite = entries.len();
+        for head in member.lite {
+            let offset = head.take(1);
+            entries.push((head, offset));
+        }
+        let base = entries.first().map(|own| own.1);
+        let base = base.filter(|_| shown && member.inner_batch);
+        let lite = &entries[first_lite..];
         if base.is_some() || !lite.is_empty() {
             let lite: Vec<u64> = lite.iter().map(|entry| entry.1).collect();
-            record = with_offsets(record, base, &lite).inspect_err(|_| give_back(&entries))?;
+            tell_offsets(run, record, base, &lite).inspect_err(|_| give_back(&entries))?;
         }
         Ok(Slot {
-            record,
+            queue: member.queue,
             tags: member.tags,
             keys: member.keys,
             count: member.count,
             entries,
             shown,
         })
-    }
-
-    fn bytes(&self) -> u64 {
-        self.record.len() as u64
     }
 }
 
@@ -87,15 +89,22 @@ impl Shared {
         let mut batch = Batch::default();
         for mut request in requests {
             let members = std::mem::take(&mut request.members);
-            batch.open(Answer::to(&mut request, members.len()));
+            let answer = Answer::to(&mut request, members.len());
+            batch.open(answer, std::mem::take(&mut request.run));
             let mut placed = true;
             if request.bond == Bond::Group && members.len() > 1 {
                 let added = self.add_group(tail, &mut batch, members, own);
                 placed = added.is_ok();
                 batch.answer_group(added);
             } else {
-                for member in members {
-                    let added = self.add(tail, &mut batch, member, own);
+                let checked = request.deletes.is_none();
+                for (record, member) in members.into_iter().enumerate() {
+                    let reserved = match checked {
+                        true => member.refuse_reserved(),
+                        false => Ok(()),
+                    };
+                    let added =
+                        reserved.and_then(|()| self.add(tail, &mut batch, member, record, own));
                     placed &= added.is_ok();
                     batch.answer(added);
                     if batch.bytes >= BATCH_BYTES {
@@ -104,7 +113,7 @@ impl Shared {
                     }
                 }
             }
-            batch.close();
+            batch.close(&mut tail.buffer);
             let deletes = request.deletes.filter(|_| placed);
             if batch.bytes >= BATCH_BYTES || deletes.is_some() {
                 let written = self.commit(tail, &mut batch, own).is_ok();
@@ -127,16 +136,18 @@ impl Shared {
         tail: &mut Tail,
         batch: &mut Batch,
         member: Member,
+        record: usize,
         own: &mut Option<Written>,
     ) -> Result<Appended, Error> {
-        let slot = Slot::take(member, &self.index)?;
-        self.make_room(tail, batch, slot.bytes(), own)
+        let slot = Slot::take(member, batch.run(), record, &self.index)?;
+        let bytes = u64::from(batch.run().size(record));
+        self.make_room(tail, batch, bytes, own)
             .inspect_err(|_| give_back(&slot.entries))?;
         let at = tail.position + batch.bytes;
-        let (stored, end) = (self.store_time(tail, batch), at + slot.bytes());
-        let (record, appended, staged) = self.place(slot, at, stored, end)?;
+        let (stored, end) = (self.store_time(tail, batch), at + bytes);
+        let (appended, staged) = self.place(slot, batch.run(), record, at, stored, end)?;
         batch.staged.push(staged);
-        batch.add(record, &mut tail.buffer, &self.ring);
+        batch.add(record..record + 1, &mut tail.buffer);
         Ok(appended)
     }
 
@@ -149,48 +160,56 @@ impl Shared {
         members: Vec<Member>,
         own: &mut Option<Written>,
     ) -> Result<Vec<Appended>, Error> {
+        members.iter().try_for_each(Member::refuse_reserved)?;
         let topic = Topic::parse(system_topics::GROUP).expect("our own name keeps the rule");
         let head = self.index.get_or_insert(&QueueId::new(topic, 0));
         let group_offset = head.take(1);
-        let mut taken = vec![(head.clone(), group_offset)];
-        let mut slots = Vec::with_capacity(members.len());
-        let mut bytes = self.seal.len() as u64;
-        for member in members {
-            let slot = Slot::take(member, &self.index).inspect_err(|_| give_back(&taken))?;
-            taken.extend(slot.entries.iter().cloned());
-            bytes += slot.bytes();
+        let own_entries = Entries::from_iter([(head.clone(), group_offset)]);
+        let all = 0..members.len();
+        let mut slots: Vec<Slot> = Vec::with_capacity(members.len());
+        let give_all_back = |slots: &[Slot]| {
+            slots.iter().rev().for_each(|slot| give_back(&slot.entries));
+            give_back(&own_entries);
+        };
+        for (record, member) in members.into_iter().enumerate() {
+            let slot = Slot::take(member, batch.run(), record, &self.index)
+                .inspect_err(|_| give_all_back(&slots))?;
             slots.push(slot);
         }
+        let bytes = self.seal.len() as u64 + batch.run().bytes();
         self.make_room(tail, batch, bytes, own)
-            .inspect_err(|_| give_back(&taken))?;
+            .inspect_err(|_| give_all_back(&slots))?;
 
         let start = tail.position + batch.bytes;
         let (stored, end) = (self.store_time(tail, batch), start + bytes);
         let mut at = start + self.seal.len() as u64;
-        let mut records = Vec::with_capacity(slots.len());
+        for record in all.clone() {
+            let carried = batch.run().checksum(record);
+            self.guard
+                .admit(carried, at)
+                .inspect_err(|_| give_all_back(&slots))?;
+        }
         let mut appended = Vec::with_capacity(slots.len());
         let mut staged = Vec::with_capacity(slots.len());
-        for slot in slots {
-            let bytes = slot.bytes();
-            let placed = self.place(slot, at, stored, end);
-            let placed = placed.inspect_err(|_| give_back(&taken))?;
-            records.push(placed.0);
-            appended.push(placed.1);
-            staged.push(placed.2);
-            at += bytes;
+        for (record, slot) in slots.into_iter().enumerate() {
+            let placed = self.place(slot, batch.run(), record, at, stored, end)?;
+            at += u64::from(placed.0.size);
+            appended.push(placed.0);
+            staged.push(placed.1);
         }
-        let place = (
+        let seal = self.seal.seal(
+            batch.run(),
+            all.clone(),
             QueueOffset(group_offset),
             LogOffset(start),
             Timestamp(stored),
         );
-        let seal = self.seal.seal(&records, place.0, place.1, place.2);
         let arrival = Arrival {
             queue_offset: group_offset,
             unit: Unit {
                 log_offset: start,
                 tags_code: 0,
-                size: seal.len() as u32,
+                size: seal.size(0),
                 count: 1,
             },
             stored,
@@ -202,9 +221,8 @@ impl Shared {
             at: start,
         });
         batch.staged.extend(staged);
-        for record in std::iter::once(seal).chain(records) {
-            batch.add(record, &mut tail.buffer, &self.ring);
-        }
+        batch.add_in_front(seal, &mut tail.buffer);
+        batch.add(all, &mut tail.buffer);
         Ok(appended)
     }
 
@@ -244,24 +262,30 @@ impl Shared {
     fn place(
         &self,
         slot: Slot,
+        run: &mut Run,
+        record: usize,
         at: u64,
         stored: i64,
         end: u64,
-    ) -> Result<(Placed, Appended, StagedRecord), Error> {
-        let own = slot.entries.first().filter(|_| slot.shown);
-        let appended = Appended {
-            queue: slot.record.queue().clone(),
-            queue_offset: QueueOffset(own.map_or(0, |entry| entry.1)),
-            log_offset: LogOffset(at),
-            stored: Timestamp(stored),
-            size: slot.record.len() as u32,
-        };
-        let record = slot.record;
-        let record = record.place(appended.queue_offset, appended.log_offset, appended.stored);
-        if let Err(error) = self.guard.admit(&record, at) {
+    ) -> Result<(Appended, StagedRecord), Error> {
+        if let Err(error) = self.guard.admit(run.checksum(record), at) {
             give_back(&slot.entries);
             return Err(error.into());
         }
+        let own = slot.entries.first().filter(|_| slot.shown);
+        let appended = Appended {
+            queue_offset: QueueOffset(own.map_or(0, |entry| entry.1)),
+            queue: slot.queue,
+            log_offset: LogOffset(at),
+            stored: Timestamp(stored),
+            size: run.size(record),
+        };
+        run.place(
+            record,
+            appended.queue_offset,
+            appended.log_offset,
+            appended.stored,
+        );
         let unit = Unit {
             log_offset: at,
             tags_code: slot.tags.code(&self.settings, stored),
@@ -286,7 +310,7 @@ impl Shared {
             keys: slot.keys,
             at,
         };
-        Ok((record, appended, staged))
+        Ok((appended, staged))
     }
 
     /// Writes the batch, makes it readable, and answers.
@@ -296,7 +320,7 @@ impl Shared {
         batch: &mut Batch,
         own: &mut Option<Written>,
     ) -> Result<(), Error> {
-        batch.end_run(&mut tail.buffer);
+        batch.end(&mut tail.buffer);
         let written = match batch.is_empty() {
             true => Ok(()),
             false => self.write_batch(tail, batch),
@@ -395,12 +419,16 @@ impl Shared {
     }
 }
 
-/// Writes offsets into the properties that only the leader knows: the first offset of an inner
-/// batch, and those of lite queues.
-fn with_offsets(record: Unplaced, base: Option<u64>, lite: &[u64]) -> Result<Unplaced, Error> {
-    let nowhere = (QueueOffset(0), LogOffset(0), Timestamp(0));
-    let bytes = record.place(nowhere.0, nowhere.1, nowhere.2).to_bytes();
-    let mut stored = decode(&bytes)?;
+/// Writes offsets into the properties of a record that only the leader knows: the first offset
+/// of an inner batch, and those of lite queues.
+fn tell_offsets(
+    run: &mut Run,
+    record: usize,
+    base: Option<u64>,
+    lite: &[u64],
+) -> Result<(), Error> {
+    run.place(record, QueueOffset(0), LogOffset(0), Timestamp(0));
+    let mut stored = decode(&run.to_bytes(record))?;
     let properties = &mut stored.message.properties;
     if let Some(base) = base {
         properties.set(INNER_BASE, base);
@@ -408,9 +436,7 @@ fn with_offsets(record: Unplaced, base: Option<u64>, lite: &[u64]) -> Result<Unp
     if !lite.is_empty() {
         properties.set(INNER_MULTI_QUEUE_OFFSET, lite_offsets_text(lite));
     }
-    Ok(Unplaced::encode(
-        &stored.message,
-        stored.store_host,
-        stored.checksum,
-    )?)
+    let told = Unplaced::encode(&stored.message, stored.store_host, stored.checksum)?;
+    run.replace(record, told);
+    Ok(())
 }

@@ -67,7 +67,7 @@ impl Evidence {
             return;
         };
         let dispatch = Dispatch::of_stored(&topic, record);
-        let own = dispatch.queue.into_iter().map(|queue| {
+        let own = dispatch.shown().cloned().into_iter().map(|queue| {
             let end = record.queue_offset.0.checked_add(dispatch.count.into());
             (queue, end)
         });

@@ -89,7 +89,7 @@ impl Ledger {
             size: record.size(),
             tags_code: 0,
         };
-        if let Some(queue) = &dispatch.queue {
+        if let Some(queue) = dispatch.shown() {
             self.entry(queue, entry(record.queue_offset, dispatch.count));
         }
         for (queue, offset) in dispatch.lite.iter().zip(lite_offsets(record.properties)) {

@@ -64,7 +64,7 @@ impl<'a> Replay<'a> {
             count: dispatch.count,
         };
         let stored = record.stored.0;
-        if let Some(queue) = &dispatch.queue {
+        if let Some(queue) = dispatch.shown() {
             self.put(
                 queue,
                 Arrival {

@@ -48,7 +48,7 @@ impl Fixture {
             if number == 66 {
                 let group = ["one", "two", "three"];
                 let group = group.map(|body| encode(&message("group", 0, body)));
-                let appended = house.store.append_together(group.into()).await;
+                let appended = house.store.append_together(Vec::from(group)).await;
                 appended.expect("it is appended");
             }
         }

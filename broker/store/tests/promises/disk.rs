@@ -264,7 +264,7 @@ async fn a_record_larger_than_a_segment_is_refused_by_size() {
         .append(encode(&message("t", 0, &"x".repeat(70_000))))
         .await;
     assert!(matches!(large, Err(Error::TooLarge { limit: 65_528, .. })));
-    let group = (0..3)
+    let group: Vec<_> = (0..3)
         .map(|_| encode(&message("t", 0, &"x".repeat(30_000))))
         .collect();
     assert!(matches!(

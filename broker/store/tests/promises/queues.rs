@@ -313,7 +313,7 @@ async fn arrivals_are_told_once_per_run_of_equal_tags() {
     let messages = ["a", "a", "b", "a"].map(|tag| encode(&tagged("t", 0, tag)));
     house
         .store
-        .append_together(messages.into())
+        .append_together(Vec::from(messages))
         .await
         .expect("they are appended");
     let told: Vec<_> = told

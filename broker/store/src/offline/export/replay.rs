@@ -94,7 +94,7 @@ impl<'a> Replay<'a> {
             size: record.size(),
             count: dispatch.count,
         };
-        if let Some(queue) = &dispatch.queue {
+        if let Some(queue) = dispatch.shown() {
             self.put(queue, record.queue_offset.0, unit, stored);
         }
         for (queue, offset) in dispatch.lite.iter().zip(lite_offsets(record.properties)) {
