@@ -12,7 +12,7 @@ use model::record::RecordView;
 use crate::Error;
 use crate::dispatch::Dispatch;
 use crate::key_index::Stretch;
-use crate::recovery::walk;
+use crate::recovery::{Durable, walk};
 use crate::segment::Segment;
 use crate::store::Shared;
 
@@ -108,7 +108,7 @@ impl Shared {
         walk(
             std::slice::from_ref(segment),
             self.guard,
-            (stretch.from, stretch.to),
+            (stretch.from, Durable::up_to(stretch.to)),
             |record| {
                 let within = record.log_offset.0 < stretch.to && !stopped();
                 if within {

@@ -33,7 +33,7 @@ pub(crate) use facts::Facts;
 pub(crate) use files::{Fault, Laid, MOVED, Piece};
 pub(crate) use leftovers::last_own;
 pub(crate) use scan::{LogEnd, last_written, resume, scan};
-pub(crate) use verdict::{NOTHING, Stretch, durable_until, walk};
+pub(crate) use verdict::{Durable, NOTHING, Stretch, walk};
 use verdict::{Verdict, judge};
 
 /// What a start found and did.
@@ -108,7 +108,7 @@ pub(crate) fn recover(
     let mut indexed = build(disk, layout, settings, &segments, guard, saved)?;
     let mut at = indexed.end.at;
     let behind = facts.goes_on_behind(at);
-    let durable = durable_until(&segments, known_durable, facts.crashed, behind)?;
+    let durable = Durable::of(&segments, known_durable, facts.crashed, behind)?;
     refuse_damage(
         &facts,
         position.is_some(),
@@ -122,7 +122,7 @@ pub(crate) fn recover(
     let doubtful = facts.crashed
         || facts.generation == 0
         || indexed.end.why.is_some()
-        || at < durable
+        || at < durable.until
         || more_than_a_spare;
     let cut = match doubtful {
         true => end::cut_behind(&facts, known_durable, &mut segments, &indexed.end)?,
@@ -166,7 +166,7 @@ pub(crate) fn recover(
         raised?;
     }
     if facts.crashed {
-        end::keep(&facts, known_durable, &segments, durable, at)?;
+        end::keep(&facts, known_durable, &segments, durable.until, at)?;
     }
     // What is built anew may be another log.
     let known_keys = Keyed {
@@ -283,7 +283,7 @@ fn refuse_damage(
     segments: &[Arc<Segment>],
     guard: Guard,
     end: &LogEnd,
-    durable: u64,
+    durable: Durable,
 ) -> Result<(), Error> {
     if let Some(fault) = facts.strangers_behind(end.at, known).first() {
         return Err(files::refused(facts.layout, fault.to_string()));

@@ -20,7 +20,7 @@ use super::view::View;
 use crate::Error;
 use crate::guard::Guard;
 use crate::layout::Layout;
-use crate::recovery::{Facts, Laid, LogEnd, Piece, Stretch, durable_until, last_own, resume, walk};
+use crate::recovery::{Durable, Facts, Laid, LogEnd, Piece, Stretch, last_own, resume, walk};
 use crate::segment::{Segment, file_name};
 
 /// Bytes of the log between two words about how far it is.
@@ -227,11 +227,11 @@ pub(super) fn walk_all(
         more.set(each(record));
         more.get()
     };
-    let durable = durable_until(segments, known, facts.crashed, None)?;
+    let durable = Durable::of(segments, known, facts.crashed, None)?;
     let end = walk(segments, guard, (from, durable), &mut each, &mut damaged)?;
     let behind = facts.goes_on_behind(end.at);
-    let further = durable_until(segments, known, facts.crashed, behind)?;
-    if further <= durable || !more.get() {
+    let further = Durable::of(segments, known, facts.crashed, behind)?;
+    if further.until <= durable.until || !more.get() {
         return Ok(end);
     }
     walk(segments, guard, (end.at, further), each, damaged)

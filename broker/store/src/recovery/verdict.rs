@@ -26,38 +26,59 @@ pub(crate) struct Stretch {
     pub why: String,
 }
 
-/// `durable` is how far the disk claimed to hold the log.
+/// How far the log counts as durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Durable {
+    /// What lies in front of this was durable.
+    pub until: u64,
+    /// A valid record that begins in front of this shows that the log goes on.
+    shown: u64,
+}
+
+impl Durable {
+    pub(crate) fn up_to(until: u64) -> Self {
+        Self {
+            until,
+            shown: until,
+        }
+    }
+
+    /// Without a checkpoint that knows it, an orderly stop has made all of the log durable, and
+    /// after a crash what lies in front of the last segment in use was: nothing of it may be
+    /// missing, and what is in that segment shows where something is.
+    ///
+    /// `behind` is where a file begins that starts with a record of its own: after an orderly
+    /// stop none may lie behind the end.
+    pub(crate) fn of(
+        segments: &[Arc<Segment>],
+        known: Option<u64>,
+        crashed: bool,
+        behind: Option<u64>,
+    ) -> Result<Self, Error> {
+        let space = segments.last().map_or(0, |segment| segment.end());
+        Ok(match known {
+            Some(known) if crashed => Self::up_to(known),
+            Some(known) => Self::up_to(behind.map_or(known, |start| known.max(start + 1))),
+            None if crashed => Self {
+                until: last_with_data(segments)?,
+                shown: space,
+            },
+            None => Self::up_to(space),
+        })
+    }
+}
+
 pub(crate) fn judge(
     segments: &[Arc<Segment>],
     guard: Guard,
     end: u64,
-    durable: u64,
+    durable: Durable,
 ) -> Result<Verdict, Error> {
-    if end >= durable {
+    if end >= durable.until {
         return Ok(Verdict::End);
     }
-    let resumes = resume(segments, guard, end, durable)?;
+    let resumes = resume(segments, guard, end, durable.shown)?;
     Ok(resumes.map_or(Verdict::End, |resumes| Verdict::Damage { resumes }))
-}
-
-/// How far the log counts as durable. Without a checkpoint that knows it, an orderly stop has
-/// made all of it durable, and after a crash what lies before the last segment in use was.
-///
-/// `behind` is where a file begins that starts with a record of its own: after an orderly stop
-/// none may lie behind the end.
-pub(crate) fn durable_until(
-    segments: &[Arc<Segment>],
-    known: Option<u64>,
-    crashed: bool,
-    behind: Option<u64>,
-) -> Result<u64, Error> {
-    let space = segments.last().map_or(0, |segment| segment.end());
-    match known {
-        Some(known) if crashed => Ok(known),
-        Some(known) => Ok(behind.map_or(known, |start| known.max(start + 1))),
-        None if crashed => last_with_data(segments),
-        None => Ok(space),
-    }
 }
 
 /// Where the last segment begins that holds anything.
@@ -74,7 +95,7 @@ fn last_with_data(segments: &[Arc<Segment>]) -> Result<u64, Error> {
 pub(crate) fn walk(
     segments: &[Arc<Segment>],
     guard: Guard,
-    (from, durable): (u64, u64),
+    (from, durable): (u64, Durable),
     mut each: impl FnMut(&RecordView<'_>) -> bool,
     mut damaged: impl FnMut(Stretch) -> Result<(), Error>,
 ) -> Result<LogEnd, Error> {

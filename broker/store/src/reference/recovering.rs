@@ -80,7 +80,10 @@ fn decided(log: &Log, placed: &[Placed], durable: u64) -> Option<u64> {
     };
     let (at, behind) = (placed[broken], &placed[broken + 1..]);
     let mut whole = behind.iter().filter(|record| record.is_whole());
-    let goes_on = whole.any(|record| record.from < durable);
+    // After a crash that no checkpoint tells of, all but the last file in use was durable, and
+    // what that file holds shows that the log had gone on.
+    let unknown = log.durable.is_none() && log.crashed && end < durable;
+    let goes_on = whole.any(|record| unknown || record.from < durable);
     // So it does with the filler that closes the segment, if the next one begins behind it.
     let next = behind
         .first()

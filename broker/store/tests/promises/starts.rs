@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use model::{LogOffset, QueueOffset};
 use runtime::Open;
-use store::{Error, ReadLimit};
+use store::{Error, Offline, ReadLimit};
 
 use crate::house::{House, ROOT, encode, message, queue};
 
@@ -175,6 +175,69 @@ async fn a_damaged_record_that_was_durable_is_not_cut_off_with_what_follows() {
     let why = refused(house).await;
     assert!(why.contains(&format!("the record at {at}")), "{why}");
     assert!(why.contains("commitlog/00000000000000000000"), "{why}");
+}
+
+/// Killed, without checkpoints, and with zeros where the last record of a segment was.
+async fn with_a_hole_at_the_end_of_a_segment(damage_next: bool) -> (House, u64) {
+    let house = filled(100).await;
+    let mut last = house.append(&message("t", 0, "in the first")).await;
+    let next = loop {
+        let appended = house.append(&message("t", 0, &"x".repeat(400))).await;
+        if appended.log_offset.0 >= 65_536 {
+            break appended;
+        }
+        last = appended;
+    };
+    house.append(&message("t", 0, "the newest")).await;
+    house.disk.kill();
+    house.forget_checkpoints();
+    let disk = house.disk.mount();
+    let zero = |start: u64, at: u64, bytes: usize| {
+        let file = disk
+            .open(&segment(start), Open::Write)
+            .expect("it is there");
+        file.write_all_at(&vec![0; bytes], at - start)
+            .expect("it is written");
+    };
+    // With the filler that closes the segment.
+    let at = last.log_offset.0;
+    zero(0, at, (65_536 - at) as usize);
+    if damage_next {
+        zero(65_536, next.log_offset.0, next.size as usize);
+    }
+    (house, at)
+}
+
+#[tokio::test]
+async fn a_segment_behind_one_that_misses_its_last_record_is_not_lost() {
+    for damage_next in [false, true] {
+        let (house, at) = with_a_hole_at_the_end_of_a_segment(damage_next).await;
+        let disk = house.disk.clone();
+        let before = disk.mount().read(&segment(65_536)).expect("it is there");
+        let why = refused(house).await;
+        assert!(why.contains(&format!("the record at {at}")), "{why}");
+        assert!(why.contains("commitlog/00000000000000000000"), "{why}");
+        let after = disk.mount().read(&segment(65_536)).expect("it is there");
+        assert!(before == after, "a refusal changes nothing");
+    }
+}
+
+#[tokio::test]
+async fn a_repair_keeps_the_segment_behind_one_that_misses_its_last_record() {
+    let (house, at) = with_a_hole_at_the_end_of_a_segment(false).await;
+    let mount = house.disk.mount();
+    let offline = Offline::open(ROOT.into(), mount.clone()).expect("nobody has it open");
+    let check = offline.check(&mut |_, _| ()).expect("it is read");
+    assert!(!check.is_sound(), "something is lost");
+    let repaired = offline.repair(&check, &mut |_, _| ());
+    repaired.expect("it is mended");
+    drop(offline);
+    let house = house.again().await.expect("it opens");
+    assert!(house.report.end.0 > 65_536, "{:?}", house.report);
+    let first = house.store.record_at(LogOffset(65_536)).await;
+    first.expect("it is still there");
+    let lost = house.store.record_at(LogOffset(at)).await;
+    assert!(matches!(lost, Err(Error::NoSuchRecord { .. })), "{lost:?}");
 }
 
 #[tokio::test]
