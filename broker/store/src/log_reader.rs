@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::LogOffset;
-use model::record::{Frame, RecordView, check, view};
+use model::record::{Frame, RecordView, view};
 use runtime::{Advice, Tasks};
 use tokio::sync::Semaphore;
 
@@ -220,7 +220,10 @@ impl LogReader {
     }
 
     fn check(&self, at: LogOffset, bytes: &Bytes) -> Result<(), Error> {
-        let record = check(bytes, self.guard.required(at.0)).map_err(|why| corrupt(at, why))?;
+        let record = self
+            .guard
+            .check(bytes, at.0)
+            .map_err(|why| corrupt(at, why))?;
         same_place(at, &record)?;
         match record.bytes.len() == bytes.len() {
             true => Ok(()),

@@ -163,6 +163,13 @@ impl Run {
         self.records[record].checksum
     }
 
+    /// The bytes of a record, without the body if that lies apart.
+    pub fn buffered(&self, record: usize) -> &[u8] {
+        let outline = &self.records[record];
+        let start = outline.start - self.taken;
+        &self.buffer[start..start + outline.buffered()]
+    }
+
     /// Gives a record its place, after which nothing in it changes any more.
     pub fn place(
         &mut self,
@@ -218,8 +225,7 @@ impl Run {
     /// A placed record in one piece, copied.
     pub fn to_bytes(&self, record: usize) -> Bytes {
         let outline = &self.records[record];
-        let start = outline.start - self.taken;
-        let bytes = &self.buffer[start..start + outline.buffered()];
+        let bytes = self.buffered(record);
         let (head, tail) = bytes.split_at(usize::from(outline.head));
         let body = outline.apart().map_or(&[][..], |body| body);
         [head, body, tail].concat().into()

@@ -184,9 +184,8 @@ impl Shared {
         let (stored, end) = (self.store_time(tail, batch), start + bytes);
         let mut at = start + self.seal.len() as u64;
         for record in all.clone() {
-            let carried = batch.run().checksum(record);
             self.guard
-                .admit(carried, at)
+                .admit(batch.run(), record, at)
                 .inspect_err(|_| give_all_back(&slots))?;
         }
         let mut appended = Vec::with_capacity(slots.len());
@@ -268,7 +267,7 @@ impl Shared {
         stored: i64,
         end: u64,
     ) -> Result<(Appended, StagedRecord), Error> {
-        if let Err(error) = self.guard.admit(run.checksum(record), at) {
+        if let Err(error) = self.guard.admit(run, record, at) {
             give_back(&slot.entries);
             return Err(error.into());
         }

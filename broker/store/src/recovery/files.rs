@@ -8,13 +8,13 @@ mod layout_of_log;
 
 use std::sync::Arc;
 
-use model::Checksum;
-use model::record::{Frame, check};
+use model::record::Frame;
 use runtime::{Disk, File, Open};
 
 use super::Facts;
 use super::scan::{HEAD, stated_offset};
 use crate::Error;
+use crate::guard::Guard;
 use crate::layout::Layout;
 use crate::segment::{Segment, file_start};
 use crate::segments::UNREADY;
@@ -114,7 +114,7 @@ fn first(file: &dyn File, len: u64, start: Option<u64>) -> std::io::Result<First
     // Only a sound record may say that the name is wrong.
     let mut record = vec![0; size as usize];
     file.read_exact_at(&mut record, 0)?;
-    Ok(match check(&record, Checksum::Body) {
+    Ok(match Guard::default().check(&record, 0) {
         Ok(record) if record.log_offset.0 < FARTHEST => First::At(record.log_offset.0),
         _ => First::Unclear,
     })

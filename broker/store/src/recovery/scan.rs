@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::record::{Frame, GroupRecord, RecordView, check, view};
+use model::record::{Frame, GroupRecord, RecordView, view};
 use runtime::Planted;
 
 use crate::Error;
@@ -62,7 +62,7 @@ pub(crate) fn scan_while(
                     let bytes = window.bytes(at, size)?;
                     let record = match Planted::BelieveRecord.is_active() {
                         true => view(bytes),
-                        false => check(bytes, guard.required(at)),
+                        false => guard.check(bytes, at),
                     };
                     let record = record.map_err(|why| corrupt(at, why))?;
                     let more = each(&record);
@@ -222,7 +222,7 @@ fn step(window: &mut Window<'_>, guard: Guard, at: u64) -> Result<Step, Error> {
         }
         let checked = match Planted::BelieveRecord.is_active() {
             true => view(bytes),
-            false => check(bytes, guard.required(at)),
+            false => guard.check(bytes, at),
         };
         let record = match checked {
             Ok(record) => record,
