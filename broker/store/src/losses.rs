@@ -23,7 +23,7 @@ use model::{QueueId, SysFlag, Topic};
 
 use crate::queue_index::{Fields, QueueIndex};
 
-pub(crate) use write::{append, filler, note};
+pub(crate) use write::{append, filler, leave_room, note};
 
 /// Topic of these records, and of the fillers that stand where a record was.
 pub(crate) const LOST: &str = "rmq_sys_LOST";

@@ -128,6 +128,7 @@ pub(crate) fn recover(
         true => end::cut_behind(&facts, known_durable, &mut segments, &indexed.end)?,
         false => None,
     };
+    losses::leave_room(&mut segments, at)?;
     // The heads may know records that are gone. No later start may believe them either.
     let cut_short = known_durable.is_some_and(|known| at < known);
     let told = !rebuilt && known_durable.is_some_and(|known| indexed.lost_before(known));

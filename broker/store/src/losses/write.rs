@@ -35,6 +35,7 @@ pub(crate) fn append(
     stored: i64,
 ) -> Result<u64, Error> {
     let doing = "telling of what was lost";
+    leave_room(segments, end)?;
     let mut at = end;
     for told in told.in_parts() {
         let unplaced = unplaced(LOST, encode(&told), Checksum::Record, stored)?;
@@ -101,7 +102,13 @@ fn make_room(
             .ok_or(std::io::ErrorKind::NotFound)?,
     };
     if segments.last().is_some_and(|last| last.start == full.start) {
-        segments.push(Arc::new(make_segment(disk, &layout.log, &full)?));
+        let bytes = largest(segments).max(length + BLANK);
+        segments.push(Arc::new(make_segment(
+            disk,
+            &layout.log,
+            full.end(),
+            bytes,
+        )?));
     }
     let left = full.end() - at;
     if left > 0 {
@@ -112,8 +119,43 @@ fn make_room(
     Ok(full.end())
 }
 
-fn make_segment(disk: &dyn Disk, directory: &Path, before: &Segment) -> std::io::Result<Segment> {
-    let (start, len) = (before.end(), before.len);
+/// Sees to it that a filler fits behind the log's end: where less is left of the last segment,
+/// which somebody has cut, that is made longer.
+pub(crate) fn leave_room(segments: &mut [Arc<Segment>], end: u64) -> Result<(), Error> {
+    let largest = largest(segments);
+    let Some(last) = segments.last_mut() else {
+        return Ok(());
+    };
+    let used = end.saturating_sub(last.start);
+    if used >= last.len || used + BLANK <= last.len {
+        return Ok(());
+    }
+    let longer = Segment {
+        start: last.start,
+        len: largest.max(used + BLANK),
+        file: last.file.clone(),
+        path: last.path.clone(),
+        recycled: last.recycled,
+    };
+    let grown = longer.file.set_len(longer.len);
+    grown
+        .and_then(|()| longer.file.fdatasync())
+        .map_err(Error::disk("making the last segment longer"))?;
+    *last = Arc::new(longer);
+    Ok(())
+}
+
+fn largest(segments: &[Arc<Segment>]) -> u64 {
+    let lengths = segments.iter().map(|segment| segment.len);
+    lengths.max().unwrap_or_default()
+}
+
+fn make_segment(
+    disk: &dyn Disk,
+    directory: &Path,
+    start: u64,
+    len: u64,
+) -> std::io::Result<Segment> {
     let path = directory.join(file_name(start));
     let unready = directory.join(file_name(start) + UNREADY);
     let file = disk.open(&unready, Open::Create)?;

@@ -5,7 +5,7 @@ use super::plan::Step;
 use crate::Error;
 use crate::checkpoint::Saved;
 use crate::queue_index::IndexLog;
-use crate::recovery::{Facts, Fault, Laid};
+use crate::recovery::{Facts, Fault, Laid, Piece};
 use crate::segment::{file_name, file_start};
 
 /// Faults of the log's directory, and the steps that mend them.
@@ -73,9 +73,9 @@ fn mended(laid: &Laid, fault: &Fault) -> (&'static str, Option<Step>) {
         ),
         Fault::Misnamed { name, .. } => (TO_LOST_FOUND, aside(name, "copy")),
         Fault::Empty { name } => {
-            let made = laid.pieces.iter();
-            let made = made.map(|piece| file_name(piece.start));
-            match made.into_iter().any(|made| made == *name) {
+            // Unless another file gets the name.
+            let is_made = |piece: &Piece| piece.name.is_none() && file_name(piece.start) == *name;
+            match laid.pieces.iter().any(is_made) {
                 true => (FILLED, None),
                 false => (TO_LOST_FOUND, aside(name, "empty")),
             }

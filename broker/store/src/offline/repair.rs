@@ -92,7 +92,8 @@ impl Repair<'_> {
         }
     }
 
-    /// Another file that is in the way steps aside: it has a name of its own to go to.
+    /// Another file that is in the way steps aside if it has a name of its own to go to; else it
+    /// goes to `lost+found`.
     fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
         let path = |name: &str| self.layout.log.join(name);
         let exists = |name: &str| self.disk.exists(&path(name)).map_err(Error::disk(DOING));
@@ -109,7 +110,14 @@ impl Repair<'_> {
                 .map_err(Error::disk(DOING))
         };
         if exists(to)? {
-            rename(to, &format!("{to}{MOVED}"))?;
+            let mut steps = self.plan.steps.iter();
+            match steps.any(|step| matches!(step, Step::Rename { from, .. } if from == to)) {
+                true => rename(to, &format!("{to}{MOVED}"))?,
+                false => {
+                    let taken = format!("{to}-in-the-way");
+                    self.lost_found.take(&self.layout.log, to, &taken)?;
+                }
+            }
         }
         rename(&source, to)
     }

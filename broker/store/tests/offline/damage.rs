@@ -1,6 +1,7 @@
 //! One row per kind of damage: what a start says, what a check says, what a repair does, and
 //! what is served then.
 
+use runtime::Open;
 use store::Error;
 
 use crate::fixture::{
@@ -138,4 +139,20 @@ async fn a_start_that_has_to_cut_off_what_was_durable_gives_no_offset_out_again(
         .expect("it is written");
     let expected = fixture.without(|place| place == at);
     serves(fixture.house, &expected, &fixture.ends, "cut").await;
+}
+
+#[tokio::test]
+async fn an_empty_file_whose_name_another_one_gets_goes_to_lost_and_found() {
+    for stray in ["00000000000000098304", "a stray"] {
+        let fixture = Fixture::new().await;
+        let disk = fixture.disk();
+        let last = segment(4 * SEGMENT);
+        let renamed = disk.rename(&last, &last.with_file_name(stray));
+        renamed.expect("it is there");
+        disk.open(&last, Open::Create).expect("it is made");
+        repair(&disk).expect("it is mended");
+        let left = check(&disk);
+        assert!(left.findings.is_empty(), "{stray}: {:?}", left.findings);
+        serves(fixture.house, &fixture.served, &fixture.ends, stray).await;
+    }
 }

@@ -241,6 +241,43 @@ async fn a_repair_keeps_the_segment_behind_one_that_misses_its_last_record() {
 }
 
 #[tokio::test]
+async fn a_record_whose_checksum_has_lost_its_name_is_not_believed_without() {
+    let house = filled(10).await;
+    let damaged = house.append(&message("t", 0, "damaged")).await;
+    house.append(&message("t", 0, "behind it")).await;
+    house.store.close().await.expect("it closes");
+    // Nothing says that records must carry it.
+    house.forget_checkpoints();
+    let end = damaged.log_offset.0 + u64::from(damaged.size);
+    // The name, 1, ten digits, 2.
+    house
+        .disk
+        .flip_bit(&segment(0), end - 18, 2)
+        .expect("it is there");
+    let why = refused(house).await;
+    let at = damaged.log_offset.0;
+    assert!(why.contains(&format!("the record at {at}")), "{why}");
+}
+
+#[tokio::test]
+async fn a_last_segment_with_no_room_for_a_filler_is_made_longer() {
+    for left in [1, 7] {
+        let house = filled(10).await;
+        let end = house.store.log_bounds().1.0;
+        house.disk.kill();
+        let file = house.disk.mount().open(&segment(0), Open::Write);
+        let file = file.expect("it is there");
+        file.set_len(end + left).expect("it is cut");
+        let house = house.again().await.expect("it opens");
+        for _ in 0..2 {
+            house.append(&message("t", 0, &"x".repeat(40_000))).await;
+        }
+        let house = house.killed().await;
+        assert_eq!(ends(&house).await, [(0, 6), (0, 3), (0, 3)], "{left}");
+    }
+}
+
+#[tokio::test]
 async fn garbage_behind_the_end_is_cut_off_and_told_about() {
     let house = filled(10).await;
     let end = house.store.log_bounds().1;
