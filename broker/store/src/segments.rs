@@ -26,6 +26,20 @@ const ZEROS: usize = 1 << 20;
 /// Time between two attempts to find room for a segment.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Sizes of segments are multiples of this; that of one which was cut hardly ever is.
+const BLOCK: u64 = 4 << 10;
+
+/// The size that the segments of a log have which keeps to one: RocketMQ divides an offset by it
+/// to find the segment.
+pub(crate) fn common_bytes<'a>(
+    mut segments: impl Iterator<Item = &'a Arc<Segment>>,
+) -> Option<u64> {
+    let first = segments.next()?;
+    let bytes = first.len;
+    let fits = bytes > 0 && bytes.is_multiple_of(BLOCK) && first.start.is_multiple_of(bytes);
+    (fits && segments.all(|other| other.len == bytes)).then_some(bytes)
+}
+
 pub(crate) struct Segments {
     disk: Arc<dyn Disk>,
     clock: Clock,

@@ -5,8 +5,9 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
-    /// Bytes in one commit-log segment made from now on; those already there keep their
-    /// size. RocketMQ: `mappedFileSizeCommitLog`.
+    /// Bytes in one commit-log segment of a new store. A store whose segments have one size
+    /// keeps to that, since RocketMQ can read no log of two. RocketMQ:
+    /// `mappedFileSizeCommitLog`.
     pub segment_bytes: u64,
     /// When an append is acknowledged. RocketMQ: `flushDiskType`.
     pub flush: Flush,

@@ -27,7 +27,7 @@ use crate::read::{Bounds, Read, ReadLimit};
 use crate::recovery::{Recovered, Recovery, recover};
 use crate::recycle_pool::RecyclePool;
 use crate::retention::first_stored;
-use crate::segments::Segments;
+use crate::segments::{Segments, common_bytes};
 use crate::stats::Counters;
 use crate::time_search::Boundary;
 use crate::watermark::Watermark;
@@ -108,7 +108,7 @@ impl MessageStore {
 
     fn assemble(
         layout: Layout,
-        settings: Settings,
+        mut settings: Settings,
         disk: Arc<dyn Disk>,
         clock: Clock,
         tasks: Tasks,
@@ -122,6 +122,10 @@ impl MessageStore {
             keys,
             ..
         } = recovered;
+        let spare = recovered.spare.iter();
+        if let Some(bytes) = common_bytes(recovered.segments.iter().chain(spare)) {
+            settings.segment_bytes = bytes;
+        }
         let settings = Arc::new(settings);
         let begin = recovered.segments.first();
         let pool = RecyclePool::open(

@@ -2,6 +2,8 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+#[path = "export/adopted.rs"]
+mod adopted;
 #[path = "offline/fixture.rs"]
 #[allow(dead_code)]
 mod fixture;
