@@ -26,7 +26,8 @@ impl Shared {
             self.delete_expired()?;
         }
         let mut space = self.space()?;
-        let nearly_full = |space| used_percent(space) >= u64::from(self.settings.clean_percent);
+        let clean = u64::from(self.settings.clean_percent);
+        let nearly_full = |space| clean < 100 && used_percent(space) >= clean;
         if nearly_full(space) && self.segments.recycled() > 0 {
             self.segments.drop_recycled();
             space = self.space()?;

@@ -32,7 +32,8 @@ pub struct Settings {
     /// Share of the disk, in percent, from which such segments are deleted at any hour.
     /// RocketMQ: `diskMaxUsedSpaceRatio`.
     pub delete_percent: u8,
-    /// Share of the disk, in percent, from which the oldest segments go before their time.
+    /// Share of the disk, in percent, from which the oldest segments go before their time; from
+    /// 100 on they never do.
     /// RocketMQ: `diskSpaceCleanForciblyRatio`.
     pub clean_percent: u8,
     /// Share of the disk, in percent, from which appends are refused. RocketMQ:

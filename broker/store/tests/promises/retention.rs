@@ -78,6 +78,19 @@ async fn a_queue_whose_messages_are_gone_keeps_its_offsets() {
 }
 
 #[tokio::test]
+async fn a_disk_that_is_full_to_the_last_byte_costs_no_segment_where_none_may_go() {
+    for clean_percent in [100, 101] {
+        let house = House::with(|settings| settings.clean_percent = clean_percent);
+        for _ in 0..250 {
+            house.append(&message("t", 0, &"x".repeat(800))).await;
+        }
+        house.disk.set_capacity(Some(1));
+        house.store.clean().await.expect("nothing is written");
+        assert_eq!(house.store.log_bounds().0.0, 0, "{clean_percent}");
+    }
+}
+
+#[tokio::test]
 async fn the_newest_segment_stays_however_old_it_is() {
     let house = old_house().await;
     house.clock.advance(Duration::from_secs(1_000 * 3_600));
