@@ -1,22 +1,40 @@
 //! Records that were stored and cannot be believed any more: counted, and told of once each.
 //!
 //! A damaged record is lost for itself alone. Whoever reads its queue is told and goes past it.
+//! So is one that the disk fails to read again and again: a bad sector must not hold a queue up
+//! for ever, and a disk that is away for a moment must not cost a message.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::time::Duration;
 
+use model::LogOffset;
 use parking_lot::Mutex;
+use runtime::Moment;
 
 use crate::Error;
 
 /// Damaged records that are remembered, so that the log of a house with a rotten disk stays
 /// readable.
 const REMEMBERED: usize = 4_096;
+/// A record is given up when the disk has failed to read it so often, and for so long.
+const TRIES: u32 = 10;
+const PATIENCE: Duration = Duration::from_secs(60);
+/// If nobody has tried meanwhile, what was counted before says nothing any more.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 
 #[derive(Default)]
 pub(crate) struct Damage {
     /// Guards which were told of.
     told: Mutex<HashSet<u64>>,
+    /// Guards how the reads of records went that have failed of late.
+    failed: Mutex<HashMap<u64, Failures>>,
+}
+
+struct Failures {
+    tries: u32,
+    first: Moment,
+    last: Moment,
 }
 
 impl Damage {
@@ -25,6 +43,38 @@ impl Damage {
         let mut told = self.told.lock();
         if told.len() < REMEMBERED && told.insert(at) {
             tracing::error!(?file, position, %error, "a stored record is damaged and left out");
+        }
+    }
+
+    /// Counts a failed read of the record at `at`. Says why it counts as damaged, once it does.
+    pub(crate) fn failed(&self, at: u64, now: Moment, error: &Error) -> Option<Error> {
+        let mut failed = self.failed.lock();
+        failed.retain(|_, failures| now < failures.last + FORGOTTEN_AFTER);
+        if failed.len() >= REMEMBERED && !failed.contains_key(&at) {
+            return None;
+        }
+        let failures = failed.entry(at).or_insert(Failures {
+            tries: 0,
+            first: now,
+            last: now,
+        });
+        failures.tries += 1;
+        failures.last = now;
+        let gives_up = failures.tries >= TRIES && now >= failures.first + PATIENCE;
+        gives_up.then(|| Error::Corrupt {
+            at: LogOffset(at),
+            why: format!(
+                "the disk has failed to read it {} times: {error}",
+                failures.tries
+            ),
+        })
+    }
+
+    /// These records could be read.
+    pub(crate) fn were_read(&self, places: impl Iterator<Item = u64>) {
+        let mut failed = self.failed.lock();
+        if !failed.is_empty() {
+            places.for_each(|at| drop(failed.remove(&at)));
         }
     }
 
@@ -39,6 +89,30 @@ mod tests {
     use model::LogOffset;
 
     use super::*;
+
+    #[test]
+    fn a_record_is_given_up_after_many_tries_and_a_long_time() {
+        let clock = runtime::SimClock::new(0);
+        let now = || clock.clock().now();
+        let damage = Damage::default();
+        let fails = || damage.failed(5, now(), &Error::Closed).is_some();
+        for _ in 0..2 {
+            assert!(
+                (0..2 * TRIES).all(|_| !fails()),
+                "it may be back in a moment"
+            );
+            clock.advance(PATIENCE);
+            damage.were_read([5].into_iter());
+        }
+        for _ in 1..TRIES {
+            assert!(!fails());
+            clock.advance(PATIENCE);
+        }
+        assert!(fails());
+        assert!(damage.failed(6, now(), &Error::Closed).is_none());
+        clock.advance(FORGOTTEN_AFTER);
+        assert!(!fails(), "nobody has tried for long");
+    }
 
     #[test]
     fn a_record_is_counted_and_told_of_once() {

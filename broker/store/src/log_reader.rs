@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::LogOffset;
 use model::record::{Frame, RecordView, view};
-use runtime::{Advice, Tasks};
+use runtime::{Advice, Moment, Tasks};
 use tokio::sync::Semaphore;
 
 use crate::Error;
@@ -62,6 +62,22 @@ impl LogReader {
     /// Records that somebody came across and that are not what was stored.
     pub(crate) fn damage(&self) -> &Damage {
         &self.damage
+    }
+
+    /// What to make of a read that failed: a record that the disk does not give in many tries
+    /// counts as damaged.
+    pub(crate) fn given_up(&self, at: LogOffset, now: Moment, error: Error) -> Error {
+        if !matches!(error, Error::Disk { .. }) {
+            return error;
+        }
+        let Some(damaged) = self.damage.failed(at.0, now, &error) else {
+            return error;
+        };
+        if let Some(segment) = self.segments.holding(at.0) {
+            let position = at.0 - segment.start;
+            self.damage.note(at.0, &segment.path, position, &damaged);
+        }
+        damaged
     }
 
     /// The record that begins at `at`, checked unless it was written moments ago.

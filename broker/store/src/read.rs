@@ -141,7 +141,7 @@ impl Shared {
                 }
             }
             if let Some((entry, error)) = failed {
-                if read.records.is_empty() {
+                if read.records.is_empty() && read.damaged.is_empty() {
                     return Err(error);
                 }
                 read.next = entry.queue_offset;
@@ -161,7 +161,8 @@ impl Shared {
     }
 
     /// The records of these entries. One that is damaged is left out, and told about: it will
-    /// never be better. One that cannot be read ends them: it may be readable the next time.
+    /// never be better. One that cannot be read ends them: it may be readable the next time,
+    /// unless it has been tried for long.
     async fn fetch(
         &self,
         entries: &[IndexEntry],
@@ -177,6 +178,10 @@ impl Shared {
         };
         let records = self.reader.several(&wanted).await?;
         for (entry, record) in entries.iter().zip(records) {
+            let record = record.map_err(|error| {
+                let now = self.clock.now();
+                self.reader.given_up(entry.log_offset, now, error)
+            });
             match record {
                 Ok(record) => found.records.push((*entry, record)),
                 Err(Error::Corrupt { .. }) => damaged.push(*entry),
@@ -186,6 +191,8 @@ impl Shared {
                 }
             }
         }
+        let read = found.records.iter().map(|(entry, _)| entry.log_offset.0);
+        self.reader.damage().were_read(read);
         Ok(found)
     }
 

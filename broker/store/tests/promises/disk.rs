@@ -232,6 +232,35 @@ async fn a_record_that_cannot_be_read_ends_a_read_and_spoils_none_before_it() {
 }
 
 #[tokio::test]
+async fn a_record_that_can_never_be_read_is_gone_past_after_many_tries_and_counted() {
+    let house = House::with(|settings| settings.hot_bytes = 0);
+    for _ in 0..3 {
+        append(&house).await.expect("the disk is sound");
+    }
+    house.disk.arm(Faults {
+        read_would_wait: 1.0,
+        read_error: 1.0,
+        ..Faults::default()
+    });
+    for _ in 0..20 {
+        let read = house.read("t", 0, LIMIT).await;
+        assert!(matches!(read, Err(Error::Disk { .. })), "it may be back");
+    }
+    assert_eq!(house.store.stats().damaged_records, 0);
+    house.clock.advance(Duration::from_secs(60));
+    let read = house.read("t", 0, LIMIT).await.expect("it goes past it");
+    assert_eq!(
+        (read.damaged.len(), read.next.0),
+        (1, 1),
+        "the second has not been tried as often"
+    );
+    assert_eq!(house.store.stats().damaged_records, 1);
+    house.disk.disarm();
+    let read = house.read("t", 0, LIMIT).await.expect("the disk is back");
+    assert_eq!((read.records.len(), read.next.0), (3, 3), "nothing is lost");
+}
+
+#[tokio::test]
 async fn searches_by_time_go_past_damaged_records() {
     let house = House::with(|settings| settings.hot_bytes = 0);
     let mut places = Vec::new();
