@@ -140,6 +140,12 @@ fn peer_name(peer: Option<&Kind>) -> String {
     )
 }
 
+fn probe(stand: &Stand, when: &str) -> Result<Limits> {
+    let limits = Limits::probe(&stand.folder, stand.placement)?;
+    println!("{when}:\n{}", limits.text());
+    Ok(limits)
+}
+
 /// All rounds of one cell beside one peer.
 fn compare(
     options: &Options,
@@ -154,19 +160,21 @@ fn compare(
         crate::contender::Flush::Async => WATCHED,
         crate::contender::Flush::Sync => WATCHED_SYNC,
     };
-    let mut rounds = Vec::new();
+    let mut rounds: Vec<Round> = Vec::new();
     for number in 1..=options.rounds {
         let crowd = crowded()?;
-        let before = Limits::probe(&stand.folder, stand.placement)?;
-        println!("round {number}, before:\n{}", before.text());
+        // Nothing has run since the last round was probed.
+        let before = match rounds.last() {
+            Some(last) => last.after,
+            None => probe(stand, "before the first round")?,
+        };
         let watch = Watch::start()?;
         let measured = running
             .iter_mut()
             .map(|side| side.measure(stand, cell, number))
             .collect::<Result<Vec<Measurement>>>()?;
         let spoiled = watch.spoiled()?;
-        let after = Limits::probe(&stand.folder, stand.placement)?;
-        println!("round {number}, after:\n{}", after.text());
+        let after = probe(stand, &format!("after round {number}"))?;
         let dropped = crowd
             .or(spoiled)
             .or_else(|| refusing(&running, &measured))

@@ -12,7 +12,7 @@ use crate::clock::{now, own_cpu};
 const BYTES: u64 = 512 << 20;
 const CHUNK: usize = 1 << 20;
 /// Longest time for the flushes of one size.
-const FLUSHING: u64 = 1_000_000_000;
+const FLUSHING: u64 = 500_000_000;
 const FLUSHES: usize = 2_000;
 const WRITTEN: u64 = 64 << 20;
 

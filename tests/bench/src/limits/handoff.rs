@@ -11,7 +11,7 @@ use rustix::pipe::pipe as make_pipe;
 use crate::clock::now;
 use crate::cores::on;
 
-const TIMES: usize = 10_000;
+const TIMES: usize = 5_000;
 /// What an eventfd takes: a number above zero.
 const ONE: [u8; 8] = 1u64.to_ne_bytes();
 

@@ -10,11 +10,11 @@ use crate::clock::now;
 use crate::cores::on;
 
 const SMALL: usize = 64;
-const ROUND_TRIPS: usize = 10_000;
+const ROUND_TRIPS: usize = 5_000;
 const CHUNK: usize = 256 << 10;
-const STREAMED: u64 = 1 << 30;
+const STREAMED: u64 = 1 << 29;
 /// Longest time for the stream, in nanoseconds.
-const STREAMING: u64 = 1_500_000_000;
+const STREAMING: u64 = 1_000_000_000;
 
 /// µs there and back for 64 bytes, at the median.
 pub fn round_trip(near: Option<usize>, far: Option<usize>) -> Result<f64> {
