@@ -289,7 +289,7 @@ mod tests {
             "| P2 | W1 1 KiB, 16 × pipelined, async, both on all cores: messages/s | ≥ 300.0 k | 400.0 k | yes |",
             "| messages/s | 400.0 k | 50.0 k | 8.000 [8.000, 8.000] |",
             "1 pairs, none dropped",
-            "| P10 | W10 after kill -9: first accepted send, s | ≤ 1 | not run | – | – |",
+            "| P10 | W10 a full log: after kill -9: first accepted send, s | ≤ 1 | not run | – | – |",
         ] {
             assert!(page.contains(part), "{part} is missing in\n{page}");
         }
