@@ -6,6 +6,7 @@
 mod catch_up;
 mod frame;
 mod group;
+mod java;
 mod ledger;
 mod link;
 mod plan;
@@ -22,8 +23,9 @@ mod spread;
 mod subscription;
 mod traffic;
 
-pub use plan::Plan;
-pub use report::{CaughtUp, Consumed, Cost, Latency, LoadReport, Produced};
+pub use java::JavaClient;
+pub use plan::{Client, Plan};
+pub use report::{CaughtUp, Consumed, Cost, Latency, LoadReport, OWN_SHARE, Produced};
 pub use run::run;
 pub use spread::Spread;
 pub use subscription::Subscription;

@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use crate::goals::{GOALS, rate_bound, short};
 use crate::limits::PROBES;
-use crate::load::Latency;
+use crate::load::{Latency, OWN_SHARE};
 use crate::pairs::median;
 use crate::results::{Comparison, Machine, WorkloadResult};
 use crate::workloads;
+use crate::workloads::figures::{BROKER, GENERATOR, SHARE};
 
 const HEAD: &str = "\
 # Benchmarks
@@ -137,6 +138,13 @@ pub fn comparison(compared: &Comparison) -> String {
             let why = why.lines().next().unwrap_or_default();
             let _ = writeln!(text, "{} has no figures of some rounds: {why}\n", side.name);
         }
+        if let Some(share) = client_at_its_limit(compared, index) {
+            let _ = writeln!(
+                text,
+                "Beside {} the client used {share:.0} % of its core: the client is the limit.\n",
+                side.name
+            );
+        }
     }
     let mut names = vec!["figure"];
     names.extend(compared.sides.iter().map(|side| side.name.as_str()));
@@ -157,6 +165,15 @@ pub fn comparison(compared: &Comparison) -> String {
         line(&mut text, &cells);
     }
     text + &latencies(compared)
+}
+
+/// The client's share of its own core, where it needs more of that than the server of its.
+fn client_at_its_limit(compared: &Comparison, side: usize) -> Option<f64> {
+    let median = |figure| compared.median(side, figure);
+    let share = median(SHARE)?;
+    let dearer = median(GENERATOR)? > median(BROKER)?;
+    let split = compared.placement == "split";
+    (split && dearer && share > OWN_SHARE * 100.0).then_some(share)
 }
 
 fn dropped(compared: &Comparison) -> String {
@@ -280,6 +297,23 @@ mod tests {
                 outstanding: 1_024,
             }],
         }
+    }
+
+    #[test]
+    fn a_client_that_is_the_limit_is_told() {
+        let told = |placement: &str, share: f64, generator: f64| {
+            let mut compared = result().comparisons.remove(0);
+            compared.placement = placement.into();
+            for measured in &mut compared.rounds[0].measured {
+                measured.set(SHARE, share);
+                measured.set(GENERATOR, generator);
+            }
+            comparison(&compared).contains("the client is the limit")
+        };
+        assert!(told("split", 97.0, 20.0));
+        assert!(!told("all", 97.0, 20.0));
+        assert!(!told("split", 50.0, 20.0));
+        assert!(!told("split", 97.0, 1.0));
     }
 
     #[test]

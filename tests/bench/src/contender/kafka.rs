@@ -10,7 +10,7 @@ use peers::{Jars, Process, run};
 use super::{Contender, Flush, Place};
 use crate::clock::now;
 use crate::cores::on;
-use crate::load::{Cost, Latency, LoadReport, Plan, Produced};
+use crate::load::{Client, Cost, Latency, LoadReport, Plan, Produced};
 use crate::usage::Usage;
 
 pub const VERSION: &str = "3.9.1";
@@ -69,7 +69,7 @@ fn settings(place: &Place) -> Result<PathBuf> {
 pub fn load(server: &Contender, plan: &Plan) -> Result<LoadReport> {
     let plain = plan.rate.is_none() && plan.groups == 0 && !plan.properties && plan.batch == 1;
     ensure!(
-        plain && plan.backlog.is_none(),
+        plain && plan.backlog.is_none() && plan.client == Client::Own,
         "Kafka is measured by its own producer, which cannot do this"
     );
     let records = plan.messages.min((plan.seconds * RECORDS_A_SECOND) as u64);

@@ -125,6 +125,7 @@ impl Group {
             group: self.name.clone(),
             filter: self.subscription.expression().1,
             delivered: self.delivered.count(),
+            measured: 0,
             scanned: scanned.sum(),
             pulls: self.pulls,
             received_bytes: self.link.received,

@@ -1,15 +1,28 @@
 //! What a run does: arguments of `mill-bench load`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::schedule::Pace;
 use super::spread::Spread;
 use super::subscription::Subscription;
 
+/// By which client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub enum Client {
+    /// The generator's own, which costs little.
+    #[default]
+    Own,
+    /// RocketMQ's for Java: `depth` threads that share one producer, and its push consumer.
+    Java,
+}
+
 /// Messages to be sent, and who reads them.
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub struct Plan {
+    /// Whose client sends and reads.
+    #[arg(long, value_enum, default_value_t = Client::Own)]
+    pub client: Client,
     /// The broker, as host:port.
     #[arg(long, required_unless_present = "name_server")]
     pub broker: Option<String>,
@@ -85,6 +98,7 @@ impl Default for Plan {
     /// What the command line has when nothing is said: 1 KiB, eight queues, ten seconds.
     fn default() -> Plan {
         Plan {
+            client: Client::Own,
             broker: None,
             name_server: None,
             process: None,

@@ -127,6 +127,9 @@ pub struct Consumed {
     pub group: String,
     pub filter: String,
     pub delivered: u64,
+    /// Of the measured part alone, where the cost is told.
+    #[serde(default)]
+    pub measured: u64,
     /// Offsets walked through: the messages that were there.
     pub scanned: u64,
     pub pulls: u64,

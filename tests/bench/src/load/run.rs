@@ -6,8 +6,9 @@ use anyhow::{Context, Result, ensure};
 
 use super::frame::{SMALLEST_BODY, Shape, Template};
 use super::group::Group;
+use super::java::JavaClient;
 use super::ledger::{Marks, check};
-use super::plan::Plan;
+use super::plan::{Client, Plan};
 use super::produce::{Sending, produce};
 use super::producer::{Answers, Producer};
 use super::report::{Consumed, Cost, LoadReport, refusal};
@@ -20,6 +21,8 @@ use crate::usage::Usage;
 
 /// How long the broker's indexes may lag behind its last answer, in ns.
 const INDEXING: u64 = 30_000_000_000;
+/// The port of a name server that nobody named.
+const NAME_SERVER: u16 = 9876;
 
 /// Runs the plan to its end; fails if anything was lost, came twice, or came out of order.
 pub fn run(plan: &Plan) -> Result<LoadReport> {
@@ -31,11 +34,13 @@ pub fn run(plan: &Plan) -> Result<LoadReport> {
         cores::pin(core)?;
     }
     let broker = Broker::find(plan)?;
+    if plan.client == Client::Java {
+        let names = name_server(plan, &broker);
+        return JavaClient::start(broker.address, &names)?.run(plan);
+    }
     let topics = plan.topic_names();
     let mut rpc = Rpc::connect(broker.address)?;
-    for topic in &topics {
-        rpc.create_topic(topic, plan.queues, plan.attributes.as_deref())?;
-    }
+    make_topics(plan, &mut rpc)?;
     let templates = templates(plan, &broker, &topics);
     let mut traffic = connect(plan, &broker, &topics)?;
     let backlog = backlog(plan, &broker)?;
@@ -75,6 +80,14 @@ pub fn run(plan: &Plan) -> Result<LoadReport> {
         caught_up,
         refused,
     })
+}
+
+/// Makes the plan's topics.
+pub fn make_topics(plan: &Plan, rpc: &mut Rpc) -> Result<()> {
+    for topic in plan.topic_names() {
+        rpc.create_topic(&topic, plan.queues, plan.attributes.as_deref())?;
+    }
+    Ok(())
 }
 
 /// Reads to the ends of all queues and verifies what came.
@@ -121,9 +134,11 @@ impl Readers<'_> {
         };
         let group = traffic.leave().context("the group is still there")?;
         self.verify(&group, subscription)?;
+        let report = group.report();
         Ok(Consumed {
+            measured: report.delivered,
             cost: Some(cost),
-            ..group.report()
+            ..report
         })
     }
 
@@ -153,6 +168,12 @@ impl Broker {
             (None, None) => anyhow::bail!("a broker or a name server is needed"),
         })
     }
+}
+
+/// The name server that was given, or the one at the broker's address.
+fn name_server(plan: &Plan, broker: &Broker) -> String {
+    let beside = || SocketAddr::new(broker.address.ip(), NAME_SERVER).to_string();
+    plan.name_server.clone().unwrap_or_else(beside)
 }
 
 /// One template for each topic, or for each class of properties.

@@ -8,8 +8,8 @@ use peers::{cache, run};
 
 use super::Options;
 use crate::contender::{Contender, Flush, Kind, Place};
-use crate::cores::Placement;
-use crate::load::{LoadReport, Plan};
+use crate::cores::{Placement, on};
+use crate::load::{Client, JavaClient, LoadReport, Plan};
 use crate::results::{Measurement, Side};
 
 /// A loopback address for each side.
@@ -18,6 +18,8 @@ const ADDRESSES: [&str; 2] = ["127.0.0.101", "127.0.0.102"];
 const OVERHEAD: u64 = 220;
 /// Share of what a side may write that its warm-up may use.
 const WARMING: f64 = 0.15;
+/// Times as long for a warm-up of the Java client: a second compiler learns, on one core.
+const LEARNERS: f64 = 2.0;
 
 /// One set of parameters of a workload.
 pub struct Cell {
@@ -72,6 +74,8 @@ pub struct Running {
     place: Place,
     /// Present where the server runs through all rounds.
     server: Option<Contender>,
+    /// And its client with it, where that is a process that learns.
+    java: Option<JavaClient>,
 }
 
 impl Stand {
@@ -108,20 +112,12 @@ impl Stand {
                 kind: (*kind).clone(),
                 place,
                 server,
+                java: None,
             });
         }
         if let Work::Load(plan, _) = &cell.work {
-            for side in &sides {
-                let server = side.server.as_ref().context("it was started")?;
-                let warm = Plan {
-                    topic: "warm-up".into(),
-                    seconds: self.options.warm_up,
-                    ..self.bounded(plan, WARMING)
-                };
-                println!("warming {} up", server.name());
-                if let Err(why) = self.load(server, &warm) {
-                    println!("{} did not warm up: {why:#}", server.name());
-                }
+            for side in &mut sides {
+                side.warm_up(self, plan)?;
             }
         }
         Ok(sides)
@@ -140,14 +136,7 @@ impl Stand {
 
     /// Runs the generator as a process of its own against a server.
     pub fn load(&self, server: &Contender, plan: &Plan) -> Result<LoadReport> {
-        let mut plan = plan.clone();
-        plan.broker = Some(server.place.broker());
-        plan.process = Some(server.broker.id());
-        plan.core = self.placement.generator()?;
-        if matches!(server.kind, Kind::Millstream(_)) {
-            // Kinds of topics that only others have.
-            plan.attributes = None;
-        }
+        let plan = self.plan_for(server, plan)?;
         if let Some(report) = server.load_by_own_client(&plan) {
             return report;
         }
@@ -156,6 +145,19 @@ impl Stand {
             .arg(serde_json::to_string(&plan)?))
         .with_context(|| format!("against {}", server.name()))?;
         Ok(serde_json::from_str(&said)?)
+    }
+
+    /// The plan as it is for one server.
+    fn plan_for(&self, server: &Contender, plan: &Plan) -> Result<Plan> {
+        let mut plan = plan.clone();
+        plan.broker = Some(server.place.broker());
+        plan.process = Some(server.broker.id());
+        plan.core = self.placement.generator()?;
+        if matches!(server.kind, Kind::Millstream(_)) {
+            // Kinds of topics that only others have.
+            plan.attributes = None;
+        }
+        Ok(plan)
     }
 }
 
@@ -166,17 +168,48 @@ impl Drop for Stand {
 }
 
 impl Running {
+    /// Lets server and client learn; whoever cannot do it fails when it is measured.
+    fn warm_up(&mut self, stand: &Stand, plan: &Plan) -> Result<()> {
+        let server = self.server.as_ref().context("it was started")?;
+        let (name, place) = (server.name(), &server.place);
+        let mut seconds = stand.options.warm_up;
+        if plan.client == Client::Java && self.kind != Kind::Kafka {
+            JavaClient::bring()?;
+            let broker = place.broker().parse()?;
+            let start = || JavaClient::start(broker, &place.name_server());
+            self.java = Some(on(stand.placement.generator()?, start)?);
+            seconds *= LEARNERS;
+        }
+        println!("warming {name} up");
+        let warm = Plan {
+            topic: "warm-up".into(),
+            seconds,
+            ..stand.bounded(plan, WARMING)
+        };
+        if let Err(why) = self.load(stand, &warm) {
+            println!("{name} did not warm up: {why:#}");
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, stand: &Stand, plan: &Plan) -> Result<LoadReport> {
+        let server = self.server.as_ref().context("it was started")?;
+        match &mut self.java {
+            Some(client) => client.run(&stand.plan_for(server, plan)?),
+            None => stand.load(server, plan),
+        }
+    }
+
     /// One measurement of this side.
     pub fn measure(&mut self, stand: &Stand, cell: &Cell, round: u32) -> Result<Measurement> {
         match &cell.work {
             Work::Load(plan, of) => {
-                let server = self.server.as_ref().context("it was started")?;
                 let share = (1.0 - WARMING) / f64::from(stand.options.rounds);
                 let plan = Plan {
                     topic: format!("round-{round}"),
                     ..stand.bounded(plan, share)
                 };
-                let measured = stand.load(server, &plan).map(|report| {
+                let measured = self.load(stand, &plan).map(|report| {
                     let mut measurement = of(&report);
                     measurement.raw = Some(report);
                     measurement

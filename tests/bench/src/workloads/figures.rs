@@ -12,6 +12,8 @@ pub const P999: &str = "p99.9, µs";
 pub const P9999: &str = "p99.99, µs";
 pub const PULL_RATE: &str = "pull: messages/s";
 pub const PULL_BROKER: &str = "pull: broker CPU, µs a message";
+/// Beyond a certain share a client of its own core is what is measured.
+pub const SHARE: &str = "generator's share of its core, %";
 pub const REFUSED: &str = "refused, %";
 pub const RESIDENT: &str = "resident, MB";
 
@@ -45,10 +47,6 @@ pub fn end_to_end(report: &LoadReport) -> Measurement {
         latency(&mut measurement, "", &slowest.latency);
     }
     measurement.set("generator late, p99, µs", report.produced.lateness.p99);
-    measurement.set(
-        "generator's share of its core, %",
-        report.produced.cost.own_share() * 100.0,
-    );
     measurement
 }
 
@@ -84,6 +82,7 @@ fn costs(measurement: &mut Measurement, report: &LoadReport) {
     let own = produced.cost.own_cpu_seconds * 1e6 / messages;
     if own > 0.0 {
         measurement.set(GENERATOR, own);
+        measurement.set(SHARE, produced.cost.own_share() * 100.0);
     }
     if let Some(micros) = produced.broker_micros {
         measurement.set(BROKER, micros);
@@ -126,9 +125,9 @@ fn latency(measurement: &mut Measurement, before: &str, latency: &Latency) {
 
 fn pulled(measurement: &mut Measurement, drained: &Consumed) {
     let Some(cost) = &drained.cost else { return };
-    let rate = drained.delivered as f64 / cost.seconds.max(f64::MIN_POSITIVE);
+    let rate = drained.measured as f64 / cost.seconds.max(f64::MIN_POSITIVE);
     measurement.set(PULL_RATE, rate);
-    if let Some(micros) = cost.broker_micros(drained.delivered) {
+    if let Some(micros) = cost.broker_micros(drained.measured) {
         measurement.set(PULL_BROKER, micros);
     }
 }

@@ -2,13 +2,16 @@
 
 use super::figures;
 use crate::contender::Flush;
-use crate::load::Plan;
+use crate::load::{Client, Plan};
 use crate::suite::{Cell, Options, Work};
 
 const RATES: [u32; 4] = [1_000, 10_000, 50_000, 100_000];
 const PRODUCERS: u32 = 4;
 /// More than any healthy broker needs: what waits behind it keeps its intended time.
 const DEPTH: u32 = 4_096;
+/// What the Java client keeps up with on one core, and its threads.
+const JAVA_RATE: u32 = 5_000;
+const THREADS: u32 = 64;
 /// Seconds at the start that are not measured.
 const SETTLING: f64 = 2.0;
 
@@ -22,6 +25,7 @@ pub fn cells(options: &Options) -> Vec<Cell> {
             }
         }
     }
+    all.push(java_cell(options));
     all
 }
 
@@ -37,6 +41,25 @@ fn cell(rate: u32, groups: u32, options: &Options) -> Cell {
     };
     Cell {
         name: format!("{rate} messages/s of 1 KiB, 1:{groups}, pulled"),
+        flush: Flush::Async,
+        work: Work::Load(Box::new(plan), figures::end_to_end),
+    }
+}
+
+/// RocketMQ's own producer, and its push consumer beside it in the same process.
+fn java_cell(options: &Options) -> Cell {
+    let plan = Plan {
+        client: Client::Java,
+        rate: Some(f64::from(JAVA_RATE)),
+        producers: 1,
+        depth: THREADS,
+        groups: 1,
+        warm_up: SETTLING,
+        seconds: options.seconds + SETTLING,
+        ..Plan::default()
+    };
+    Cell {
+        name: format!("{JAVA_RATE} messages/s of 1 KiB, 1:1, the Java client's push consumer"),
         flush: Flush::Async,
         work: Work::Load(Box::new(plan), figures::end_to_end),
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use rustix::fs::{Advice, fadvise};
 
+use super::figures::SHARE;
 use crate::clock::now;
 use crate::contender::{Contender, Flush, Kind, Place};
 use crate::load::{CaughtUp, Plan};
@@ -62,7 +63,7 @@ fn measure(stand: &Stand, kind: &Kind, place: &Place) -> Result<Measurement> {
         figures(&mut measurement, caught_up, cold);
     }
     let share = report.produced.cost.own_share() * 100.0;
-    measurement.set("generator's share of its core, %", share);
+    measurement.set(SHARE, share);
     measurement.raw = Some(report);
     Ok(measurement)
 }
