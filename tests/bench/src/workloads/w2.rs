@@ -14,7 +14,7 @@ const BATCH_QUEUES: &str = "+queue.type=BatchCQ";
 pub fn cells(options: &Options) -> Vec<Cell> {
     let mut all = Vec::new();
     for (name, body) in [("100 B", 100), ("1 KiB", 1 << 10)] {
-        for batch in [16, 64, 256] {
+        for batch in [16, 32, 64, 256] {
             let headline = (body == 100 && batch != 256) || batch == 64;
             if options.all || headline {
                 all.push(cell(
