@@ -103,7 +103,19 @@ const fn on_all_cores(goal: Goal) -> Goal {
     }
 }
 
+/// The goals that one cell tells about.
+pub fn about(workload: &str, cell: &str, placement: &str) -> Vec<&'static Goal> {
+    let own =
+        |goal: &&Goal| (goal.workload, goal.cell, goal.placement) == (workload, cell, placement);
+    GOALS.iter().filter(own).collect()
+}
+
 impl Goal {
+    /// Whether it needs RocketMQ's figure, too.
+    pub fn compares(&self) -> bool {
+        matches!(self.test, Test::RatioAtMost(_) | Test::RatioAtLeast(_))
+    }
+
     /// What it asks, in words.
     pub fn asks(&self) -> String {
         match self.test {
@@ -124,9 +136,9 @@ impl Goal {
             |one: &&Comparison| one.sides.get(1).is_some_and(|peer| peer.name == "RocketMQ");
         let own = |one: &&Comparison| one.cell == self.cell;
         let mut all = result.comparisons.iter().filter(own);
-        let comparison = match self.test {
-            Test::RatioAtMost(_) | Test::RatioAtLeast(_) => all.find(beside_rocketmq)?,
-            _ => all.next()?,
+        let comparison = match self.compares() {
+            true => all.find(beside_rocketmq)?,
+            false => all.next()?,
         };
         let value = comparison.median(0, self.figure)?;
         let bound = (self.figure == RATE)

@@ -14,12 +14,13 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::contender::Kind;
 use crate::cores::Placement;
+use crate::goals::about;
 use crate::limits::Limits;
 use crate::machine::{Watch, crowded, today};
 use crate::page;
 use crate::results::{Comparison, Machine, Measurement, Round, Side, WorkloadResult};
-use crate::workloads;
 use crate::workloads::figures::REFUSED;
+use crate::workloads::{self, Workload};
 
 /// Most that a probe may move between before and after a pair.
 const MOVED: f64 = 0.15;
@@ -49,9 +50,16 @@ pub fn run(options: &Options) -> Result<()> {
     for peer in &peers {
         peer.bring()?;
     }
+    let chosen: Vec<_> = options
+        .workloads()?
+        .into_iter()
+        .map(|workload| (workload, cells(options, workload)))
+        .filter(|(_, cells)| !cells.is_empty())
+        .collect();
+    ensure!(!chosen.is_empty(), "no cell is chosen");
     let mut results = Vec::new();
-    for workload in options.workloads()? {
-        let result = run_workload(options, workload, &peers)?;
+    for (workload, cells) in chosen {
+        let result = run_workload(options, workload, &cells, &peers)?;
         if options.record.is_some() {
             result.keep(&options.results()?)?;
         }
@@ -79,32 +87,38 @@ fn write_page(results: &Path, path: &Path) -> Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// The chosen cells of a workload.
+fn cells(options: &Options, workload: &Workload) -> Vec<Cell> {
+    let every = Options {
+        all: options.all || options.goals,
+        ..options.clone()
+    };
+    let of_goal = |name: &str| !about(workload.name, name, &options.placement).is_empty();
+    let named = |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only));
+    (workload.cells)(&every)
+        .into_iter()
+        .filter(|cell| named(&cell.name) && (!options.goals || of_goal(&cell.name)))
+        .collect()
+}
+
 fn run_workload(
     options: &Options,
-    workload: &workloads::Workload,
+    workload: &Workload,
+    cells: &[Cell],
     peers: &[Kind],
 ) -> Result<WorkloadResult> {
     let stand = Stand::new(options)?;
     let when = today();
     let machine = Machine::here(&stand.folder)?;
-    let cells: Vec<Cell> = (workload.cells)(options)
-        .into_iter()
-        .filter(|cell| {
-            options
-                .only
-                .as_ref()
-                .is_none_or(|only| cell.name.contains(only))
-        })
-        .collect();
-    ensure!(!cells.is_empty(), "no cell of {} is chosen", workload.name);
     let mut comparisons = Vec::new();
-    for cell in &cells {
+    for cell in cells {
         let alone = [None];
         let beside: Vec<Option<&Kind>> = peers.iter().map(Some).collect();
-        let pairs = if beside.is_empty() {
-            &alone[..]
-        } else {
-            &beside
+        let goals = about(workload.name, &cell.name, &options.placement);
+        let compared = !options.goals || goals.iter().any(|goal| goal.compares());
+        let pairs = match compared && !beside.is_empty() {
+            true => &beside[..],
+            false => &alone,
         };
         for peer in pairs {
             println!("{} {}: {}", workload.name, cell.name, peer_name(*peer));
@@ -199,4 +213,40 @@ fn compare(
         message_bytes: cell.message_bytes(),
         outstanding: cell.outstanding(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::goals::GOALS;
+
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn every_goal_is_about_a_cell_that_is_there() {
+        for placement in Placement::NAMES {
+            let arguments = ["", "--workload=all", "--goals", "--binary=broker"];
+            let placed = format!("--placement={placement}");
+            let arguments = Arguments::parse_from(arguments.into_iter().chain([placed.as_str()]));
+            let chosen: Vec<(&str, String)> = workloads::ALL
+                .iter()
+                .flat_map(|workload| {
+                    let cells = cells(&arguments.options, workload);
+                    cells.into_iter().map(|cell| (workload.name, cell.name))
+                })
+                .collect();
+            for goal in GOALS.iter().filter(|goal| goal.placement == placement) {
+                let own = |(workload, cell): &(&str, String)| {
+                    (*workload, cell.as_str()) == (goal.workload, goal.cell)
+                };
+                assert!(chosen.iter().any(own), "{} {}", goal.workload, goal.cell);
+            }
+        }
+    }
 }

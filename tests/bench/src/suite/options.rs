@@ -34,6 +34,9 @@ pub struct Options {
     /// Every cell of the workload, not only the headlines.
     #[arg(long)]
     pub all: bool,
+    /// Only the cells that a goal is about, beside peers where it compares with them.
+    #[arg(long, conflicts_with = "all")]
+    pub goals: bool,
     /// Only cells whose name contains this.
     #[arg(long)]
     pub only: Option<String>,
@@ -107,6 +110,9 @@ impl Options {
         }
         if self.all {
             text += " --all";
+        }
+        if self.goals {
+            text += " --goals";
         }
         if self.binary.ends_with("broker") {
             text += " --alone";
