@@ -18,8 +18,10 @@ const ADDRESSES: [&str; 2] = ["127.0.0.101", "127.0.0.102"];
 const OVERHEAD: u64 = 220;
 /// Share of what a side may write that its warm-up may use.
 const WARMING: f64 = 0.15;
-/// Times as long for a warm-up of the Java client: a second compiler learns, on one core.
-const LEARNERS: f64 = 2.0;
+/// Most warm-ups of the Java client, each of half that share. One is enough when it has cost
+/// the client no less than this part of the one before: then its compiler has learnt.
+const LEARNING: u32 = 8;
+const LEARNT: f64 = 0.9;
 
 /// One set of parameters of a workload.
 pub struct Cell {
@@ -172,22 +174,34 @@ impl Running {
     fn warm_up(&mut self, stand: &Stand, plan: &Plan) -> Result<()> {
         let server = self.server.as_ref().context("it was started")?;
         let (name, place) = (server.name(), &server.place);
-        let mut seconds = stand.options.warm_up;
+        let (mut runs, mut share) = (1, WARMING);
         if plan.client == Client::Java && self.kind != Kind::Kafka {
             JavaClient::bring()?;
             let broker = place.broker().parse()?;
             let start = || JavaClient::start(broker, &place.name_server());
             self.java = Some(on(stand.placement.generator()?, start)?);
-            seconds *= LEARNERS;
+            (runs, share) = (LEARNING, WARMING / 2.0);
         }
         println!("warming {name} up");
-        let warm = Plan {
-            topic: "warm-up".into(),
-            seconds,
-            ..stand.bounded(plan, WARMING)
-        };
-        if let Err(why) = self.load(stand, &warm) {
-            println!("{name} did not warm up: {why:#}");
+        let mut before = f64::INFINITY;
+        for number in 1..=runs {
+            let warm = Plan {
+                topic: format!("warm-up-{number}"),
+                seconds: stand.options.warm_up,
+                ..stand.bounded(plan, share)
+            };
+            let produced = match self.load(stand, &warm) {
+                Ok(report) => report.produced,
+                Err(why) => {
+                    println!("{name} did not warm up: {why:#}");
+                    break;
+                }
+            };
+            let cost = produced.cost.own_cpu_seconds / produced.measured.max(1) as f64;
+            if cost > before * LEARNT {
+                break;
+            }
+            before = cost;
         }
         Ok(())
     }
