@@ -96,6 +96,7 @@ impl Error {
                 ResponseCode::SYSTEM_ERROR
                     | ResponseCode::SYSTEM_BUSY
                     | ResponseCode::SERVICE_NOT_AVAILABLE
+                    | ResponseCode::POLLING_FULL
                     | ResponseCode::TOPIC_NOT_EXIST
                     | ResponseCode::SUBSCRIPTION_NOT_EXIST
                     | ResponseCode::SUBSCRIPTION_NOT_LATEST

@@ -2,6 +2,8 @@
 
 use model::{ConsumerGroup, LogOffset, NameError, QueueId, RecordError, Topic};
 
+use crate::refused::Refused;
+
 /// What callers tell apart; only the server knows which wire code each becomes.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -41,6 +43,9 @@ pub enum Error {
     },
     #[error("job {job} shard {shard} is committing an epoch already")]
     EpochInFlight { job: String, shard: u32 },
+    /// A limit is reached; the same request may succeed later.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     #[error(transparent)]
     Name(#[from] NameError),
     #[error("a stored message cannot be read: {0}")]

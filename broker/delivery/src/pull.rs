@@ -13,7 +13,7 @@ use store::{IndexEntry, MessageStore, ReadLimit, ReadStatus};
 
 use crate::Error;
 use crate::filter::Filter;
-use crate::long_polls::{Full, LongPolls};
+use crate::long_polls::LongPolls;
 
 /// Most messages one answer carries.
 const MESSAGES_LIMIT: usize = 8_192;
@@ -138,10 +138,8 @@ impl Pulls {
         if first.status != PullStatus::NoNewMessage {
             return Ok(first);
         }
-        let mut waiting = match self.polls.wait(&pull.queue, pull.filter.interest()) {
-            Ok(waiting) => waiting,
-            Err(Full { .. }) => return Ok(first),
-        };
+        let interest = pull.filter.interest();
+        let mut waiting = self.polls.wait(&pull.queue, &pull.group, interest)?;
         // Registered now: look again, or a message that came in between would be slept through.
         let second = self.look(pull).await?;
         if second.status != PullStatus::NoNewMessage {

@@ -1,6 +1,6 @@
 //! Turns outcomes into the codes that clients act on. Nothing else here knows them.
 
-use delivery::Error as Delivery;
+use delivery::{Error as Delivery, Resource};
 use protocol::{Reply, ResponseCode};
 
 /// Why a request is refused, in whatever words its part of the house has for it.
@@ -37,6 +37,7 @@ macro_rules! through_delivery {
 through_delivery!(
     store::Error,
     metadata::Error,
+    delivery::Refused,
     model::NameError,
     model::RecordError
 );
@@ -71,6 +72,10 @@ fn code_of_delivery(why: &Delivery) -> ResponseCode {
         Delivery::Fenced { .. } => ResponseCode::JOB_FENCED,
         Delivery::EpochOrder { .. } => ResponseCode::ILLEGAL_OPERATION,
         Delivery::EpochInFlight { .. } => ResponseCode::SYSTEM_BUSY,
+        Delivery::Refused(why) => match why.resource {
+            Resource::Polls | Resource::PollsOfQueue => ResponseCode::POLLING_FULL,
+            Resource::SendsWaiting => ResponseCode::SYSTEM_BUSY,
+        },
         Delivery::Store(why) => code_of_store(why),
         Delivery::Metadata(metadata::Error::NoRoom { .. }) => ResponseCode::SERVICE_NOT_AVAILABLE,
         Delivery::NoSuchMessage { .. } | Delivery::Record(_) | Delivery::Metadata(_) => {

@@ -2,7 +2,7 @@
 
 use delivery::{Interest, LongPolls, Waiting};
 use futures::FutureExt;
-use model::{QueueId, Topic};
+use model::{ConsumerGroup, QueueId, Topic};
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 
@@ -75,6 +75,10 @@ fn queue(number: u32) -> QueueId {
     QueueId::new(Topic::parse("t").expect("a topic"), number)
 }
 
+fn group() -> ConsumerGroup {
+    ConsumerGroup::parse("g").expect("a group")
+}
+
 impl StateMachineTest for Real {
     type SystemUnderTest = Real;
     type Reference = Model;
@@ -90,7 +94,7 @@ impl StateMachineTest for Real {
                     true => Interest::Any,
                     false => Interest::Tags(codes.into()),
                 };
-                let waiting = real.polls.wait(&queue(number), interest);
+                let waiting = real.polls.wait(&queue(number), &group(), interest);
                 real.requests.push((waiting.expect("there is room"), false));
             }
             Step::Arrived(number, code) => real.polls.arrived(&queue(number), code),
