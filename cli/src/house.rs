@@ -13,10 +13,10 @@ use engine::{Jobs, Surroundings};
 use metadata::Metadata;
 use plugin_host::PluginHost;
 use runtime::{Clock, Disk, Net, RealDisk, Rng, Tasks};
-use server::{Broker, BrokerSettings, NameServer, adopt};
+use server::{Broker, BrokerSettings, NameServer, PollLimits, adopt};
 use store::MessageStore;
 
-use crate::settings::{Flush, Settings};
+use crate::settings::{self, Bytes, Flush, Settings};
 
 /// Longest a clean stop waits for tasks to end.
 const STOP: Duration = Duration::from_secs(10);
@@ -100,7 +100,8 @@ impl House {
         };
         if roles.name_server {
             let machine = &house.machine;
-            let listening = NameServer::start(
+            let listening = NameServer::start_within(
+                limits(&settings.limits),
                 &machine.net,
                 settings.nameserver.listen.0,
                 metadata.key_values.clone(),
@@ -152,7 +153,8 @@ impl House {
             name_servers: settings.broker.nameservers.0.clone(),
             auto_create_topics: settings.topics.auto_create,
             auto_create_groups: settings.groups.auto_create,
-            body_limit: usize::try_from(settings.limits.body.0).unwrap_or(usize::MAX),
+            body_limit: bytes(settings.limits.body),
+            limits: limits(&settings.limits),
         };
         let broker = Broker::open(broker, store, metadata, &rng.split("broker"), tasks).await?;
         self.broker_address = Some(broker.start(&net).await?.address);
@@ -290,6 +292,30 @@ fn catalogue() -> Catalogue {
         Arc::new(connector_postgres::PostgresSink),
     ];
     Catalogue::new(connectors)
+}
+
+/// What the doors of every role are held to.
+fn limits(limits: &settings::Limits) -> server::Limits {
+    server::Limits {
+        connections: limits.connections,
+        connections_of_address: limits.connections_of_address,
+        bytes_in_flight: bytes(limits.bytes_in_flight),
+        bytes_in_flight_of_connection: bytes(limits.bytes_in_flight_of_connection),
+        sends_waiting: bytes(limits.sends_waiting),
+        stall: limits.stall.0,
+        admission: limits.admission.0,
+        header: limits.header.0,
+        idle: limits.idle.0,
+        write: limits.write.0,
+        polls: PollLimits {
+            total: limits.polls,
+            of_queue: limits.polls_of_queue,
+        },
+    }
+}
+
+fn bytes(size: Bytes) -> usize {
+    usize::try_from(size.0).unwrap_or(usize::MAX)
 }
 
 fn store_settings(settings: &Settings) -> store::Settings {

@@ -99,6 +99,18 @@ pub struct AutoCreate {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
     pub body: Bytes,
+    pub connections: usize,
+    pub connections_of_address: usize,
+    pub bytes_in_flight: Bytes,
+    pub bytes_in_flight_of_connection: Bytes,
+    pub sends_waiting: Bytes,
+    pub stall: Span,
+    pub admission: Span,
+    pub header: Span,
+    pub idle: Span,
+    pub write: Span,
+    pub polls: usize,
+    pub polls_of_queue: usize,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

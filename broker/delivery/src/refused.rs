@@ -26,6 +26,8 @@ pub enum Resource {
     PollsOfQueue,
     /// Bytes of sends that wait for the disk.
     SendsWaiting,
+    /// Milliseconds in which the disk answered no send.
+    Stall,
 }
 
 impl fmt::Display for Resource {
@@ -34,6 +36,7 @@ impl fmt::Display for Resource {
             Resource::Polls => "waiting pulls (limits.polls)",
             Resource::PollsOfQueue => "waiting pulls (limits.polls-of-queue)",
             Resource::SendsWaiting => "bytes of waiting sends (limits.sends-waiting)",
+            Resource::Stall => "milliseconds without an answer of the disk (limits.stall)",
         })
     }
 }

@@ -89,6 +89,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         auto_create_topics: true,
         auto_create_groups: true,
         body_limit: 4 << 20,
+        limits: Default::default(),
     };
     let broker = Broker::open(
         settings,

@@ -3,31 +3,39 @@
 mod administration;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use delivery::{DelayLevel, Epochs, LongPolls, Publisher, Pulls, QueueLocks, Retries, Schedule};
+use bytes::BytesMut;
+use delivery::{
+    DelayLevel, Epochs, LongPolls, Publisher, Pulls, QueueLocks, Refused, Retries, Schedule,
+};
 use metadata::{Metadata, Permission, TopicConfig};
 use model::{QueueId, QueueOffset, Topic, UniqueKeys, system_topics};
-use protocol::{Frame, Reply, RequestCode, ResponseCode};
+use protocol::{Caller, Frame, Reply, RequestCode, ResponseCode};
 use runtime::{Net, Rng, Tasks};
 use store::MessageStore;
 
 use crate::Error;
+use crate::admission::Admission;
 use crate::channel::Channel;
 use crate::connection::{Answer, Answers, Door};
+use crate::doorkeeper::Doorkeeper;
 use crate::fast_door::FastDoor;
 use crate::handlers::clients::Clients;
 use crate::handlers::offsets::Offsets;
 use crate::handlers::pull::Reads;
 use crate::handlers::send::Sends;
 use crate::handlers::{Description, Identity, jobs};
+use crate::limits::{Limits, check_body_limit};
 use crate::listener::{Listening, listen};
 use crate::pull_progress::PullProgress;
 use crate::registration::Registration;
 use crate::respond::{Refusal, reply};
 use crate::sessions::Sessions;
 use crate::statistics::{SAMPLE, Statistics};
+use crate::turned_away::Why;
 
 /// What an operator chooses about the broker.
 #[derive(Clone, Debug)]
@@ -45,6 +53,29 @@ pub struct Settings {
     pub auto_create_groups: bool,
     /// Bytes of the largest message body.
     pub body_limit: usize,
+    pub limits: Limits,
+}
+
+/// What the broker's limits meter at this moment, and whom they turned away since the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    pub connections: usize,
+    pub bytes_in_flight: usize,
+    /// Bytes of sends that wait for the disk.
+    pub sends_waiting: usize,
+    pub polls: usize,
+    /// By the name of its figure.
+    pub turned_away: Vec<(&'static str, u64)>,
+}
+
+impl Usage {
+    /// How often this happened since the start.
+    pub fn count(&self, figure: &str) -> u64 {
+        let mut counts = self.turned_away.iter();
+        counts
+            .find(|(name, _)| *name == figure)
+            .map_or(0, |(_, count)| *count)
+    }
 }
 
 /// A running broker.
@@ -62,6 +93,8 @@ pub struct Broker {
     schedule: Arc<Schedule>,
     sessions: Sessions,
     statistics: Statistics,
+    keeper: Arc<Doorkeeper>,
+    admission: Admission,
     tasks: Tasks,
     settings: Settings,
 }
@@ -82,9 +115,10 @@ impl Broker {
         rng: &Rng,
         tasks: Tasks,
     ) -> Result<Arc<Broker>, Error> {
+        check_body_limit(settings.body_limit)?;
         let clock = tasks.clock().clone();
         let publisher = Publisher::new(store.clone(), settings.advertised);
-        let polls = LongPolls::default();
+        let polls = LongPolls::new(settings.limits.polls);
         let locks = Arc::new(QueueLocks::new(clock.clone()));
         make_system_topics(&settings, &metadata)?;
         let adopted = |level: DelayLevel| {
@@ -142,6 +176,8 @@ impl Broker {
                 locks.clone(),
             ),
             sessions: Sessions::new(clock.clone()),
+            keeper: Doorkeeper::new(settings.limits.clone()),
+            admission: Admission::new(&settings.limits, clock.clone()),
             statistics: Statistics::new(clock),
             store,
             metadata,
@@ -157,10 +193,10 @@ impl Broker {
     /// Opens the door, registers with the name servers, and starts what runs by the clock.
     pub async fn start(self: &Arc<Self>, net: &Net) -> Result<Listening, Error> {
         let door: Arc<dyn Door> = self.clone();
-        let listening = listen(net, self.settings.listen, door, &self.tasks).await?;
+        let listening = listen(net, self.settings.listen, door, &self.keeper, &self.tasks).await?;
         if let Some(address) = FastDoor::beside(self.settings.listen) {
             let door = Arc::new(FastDoor::of(self.clone()));
-            if let Err(why) = listen(net, address, door, &self.tasks).await {
+            if let Err(why) = listen(net, address, door, &self.keeper, &self.tasks).await {
                 // Few clients know of it, and none needs it.
                 tracing::warn!(%why, "the broker has no second door");
             }
@@ -189,6 +225,19 @@ impl Broker {
         self.keep();
         self.store.close().await.map_err(delivery::Error::Store)?;
         Ok(())
+    }
+
+    /// What the limits meter.
+    pub fn usage(&self) -> Usage {
+        let mut turned_away: Vec<_> = self.keeper.turned_away.all().collect();
+        turned_away.push(("pollsRefused", self.polls.refused()));
+        Usage {
+            connections: self.keeper.guests(),
+            bytes_in_flight: self.keeper.in_flight.bytes(),
+            sends_waiting: self.admission.waiting(),
+            polls: self.polls.held(),
+            turned_away,
+        }
     }
 
     fn every(
@@ -287,11 +336,6 @@ impl Broker {
 
     async fn handle(&self, channel: &Channel, request: &Frame) -> Result<Reply, Refusal> {
         match RequestCode(request.header.code) {
-            RequestCode::SEND_MESSAGE
-            | RequestCode::SEND_MESSAGE_V2
-            | RequestCode::SEND_BATCH_MESSAGE => {
-                Ok(self.sends().send(request, channel.peer()).await)
-            }
             RequestCode::PULL_MESSAGE | RequestCode::LITE_PULL_MESSAGE => {
                 self.reads().pull(request).await
             }
@@ -322,26 +366,72 @@ impl Broker {
     }
 }
 
+impl Broker {
+    /// Stores one message, or one batch, when the store keeps up.
+    async fn send(&self, request: &Frame, peer: SocketAddr) -> Reply {
+        if let Err(why) = self.admit(1).await {
+            return reply(Err(why.into()));
+        }
+        let sends = self.sends();
+        let send = pin!(sends.send(request, peer));
+        self.admission.see_through(request.body.len(), send).await
+    }
+
+    /// The same for messages that arrived together.
+    async fn send_all(&self, requests: &[Frame], peer: SocketAddr) -> BytesMut {
+        if let Err(why) = self.admit(requests.len()).await {
+            let refused = reply(Err(why.into()));
+            let mut replies = BytesMut::new();
+            for request in requests {
+                let refused = refused.clone();
+                refused.encode_for(&Caller::of(request), &mut replies);
+            }
+            return replies;
+        }
+        let bytes = requests.iter().map(|request| request.body.len()).sum();
+        let sends = self.sends();
+        let send = pin!(sends.send_all(requests, peer));
+        self.admission.see_through(bytes, send).await
+    }
+
+    async fn admit(&self, sends: usize) -> Result<(), Refused> {
+        let admitted = self.admission.admit().await;
+        if admitted.is_err() {
+            for _ in 0..sends {
+                self.keeper.turned_away.count(Why::Send);
+            }
+        }
+        admitted
+    }
+}
+
 impl Door for Broker {
     fn answer(self: Arc<Self>, channel: Channel, request: Frame) -> Answer {
+        if is_send(&request) {
+            return Box::pin(async move { self.send(&request, channel.peer()).await });
+        }
         Box::pin(async move { reply(self.handle(&channel, &request).await) })
     }
 
     /// Sends that arrive together are stored with one write.
     fn gathers(&self, request: &Frame) -> bool {
-        matches!(
-            RequestCode(request.header.code),
-            RequestCode::SEND_MESSAGE | RequestCode::SEND_MESSAGE_V2
-        )
+        is_send(request) && RequestCode(request.header.code) != RequestCode::SEND_BATCH_MESSAGE
     }
 
     fn answer_all(self: Arc<Self>, channel: Channel, requests: Vec<Frame>) -> Answers {
-        Box::pin(async move { self.sends().send_all(&requests, channel.peer()).await })
+        Box::pin(async move { self.send_all(&requests, channel.peer()).await })
     }
 
     fn closed(&self, channel: &Channel) {
         self.clients().closed(channel);
     }
+}
+
+fn is_send(request: &Frame) -> bool {
+    matches!(
+        RequestCode(request.header.code),
+        RequestCode::SEND_MESSAGE | RequestCode::SEND_MESSAGE_V2 | RequestCode::SEND_BATCH_MESSAGE
+    )
 }
 
 pub(crate) fn not_supported(code: RequestCode) -> Refusal {

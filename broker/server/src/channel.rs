@@ -23,7 +23,8 @@ pub struct Channel {
 struct Inner {
     number: u64,
     peer: SocketAddr,
-    outbox: mpsc::Sender<Frame>,
+    /// Boxed: a queue has room for many from its first day on, and most never hold one.
+    outbox: mpsc::Sender<Box<Frame>>,
     next_opaque: AtomicI32,
     /// Guards a plain map of the requests a client has not answered.
     asked: Mutex<BTreeMap<i32, oneshot::Sender<Frame>>>,
@@ -39,7 +40,7 @@ pub enum NoAnswer {
 }
 
 impl Channel {
-    pub fn new(number: u64, peer: SocketAddr) -> (Channel, mpsc::Receiver<Frame>) {
+    pub fn new(number: u64, peer: SocketAddr) -> (Channel, mpsc::Receiver<Box<Frame>>) {
         let (outbox, frames) = mpsc::channel(OUTBOX);
         let inner = Inner {
             number,
@@ -69,7 +70,12 @@ impl Channel {
     /// misses it.
     pub fn tell(&self, mut frame: Frame) {
         frame.header.opaque = self.inner.next_opaque.fetch_add(1, Ordering::Relaxed);
-        if self.inner.outbox.try_send(frame.oneway()).is_err() {
+        if self
+            .inner
+            .outbox
+            .try_send(Box::new(frame.oneway()))
+            .is_err()
+        {
             tracing::debug!(peer = %self.peer(), "a notice to a client was dropped");
         }
     }
@@ -85,7 +91,7 @@ impl Channel {
         frame.header.opaque = opaque;
         let (answer, answered) = oneshot::channel();
         self.inner.asked.lock().insert(opaque, answer);
-        let outcome = if self.inner.outbox.try_send(frame).is_err() {
+        let outcome = if self.inner.outbox.try_send(Box::new(frame)).is_err() {
             Err(NoAnswer::Gone)
         } else {
             match clock.timeout(limit, answered).await {

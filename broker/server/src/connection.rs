@@ -6,6 +6,9 @@
 //! ```
 //! A request runs to completion on the connection's own task. What has to wait is kept beside
 //! and polled with the next read, so a held pull never holds up a send behind it.
+//!
+//! Nothing here grows by what a client does: it is not read on while it has too much under
+//! way or does not take its answers, and it is not waited for without end.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -13,13 +16,17 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use futures::stream::{FuturesUnordered, StreamExt};
 use protocol::{Caller, Frame, Reply};
-use runtime::{Clock, Shutdown, Stream};
+use runtime::{Clock, Shutdown, Stream, WriteHalf};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::bytes_in_flight::Share;
 use crate::channel::Channel;
+use crate::doorkeeper::Guest;
+use crate::patience::{Awaited, Patience};
+use crate::turned_away::Why;
 
 /// What stands behind a listener.
 pub trait Door: Send + Sync + 'static {
@@ -52,14 +59,13 @@ pub type Answer = Pin<Box<dyn Future<Output = Reply> + Send>>;
 /// who wait for one.
 pub type Answers = Pin<Box<dyn Future<Output = BytesMut> + Send>>;
 
-/// A connection without a byte in either direction for so long is closed.
-const IDLE: Duration = Duration::from_secs(120);
 /// Requests of one connection that may be under way before it is no longer read.
 const IN_FLIGHT: usize = 65_536;
-/// Bytes of requests under way before the connection is no longer read.
-const BYTES_IN_FLIGHT: usize = 64 << 20;
-/// How much is read at once.
+/// How much is read at once, unless a large frame is arriving.
 const READ: usize = 64 << 10;
+/// How much is read at once from a client that said nothing for a while: what it costs while it
+/// is silent.
+const FIRST_READ: usize = 512;
 /// Replies are written when so many bytes are gathered, even if more could be.
 const WRITE: usize = 256 << 10;
 
@@ -81,20 +87,29 @@ enum Answered {
 pub async fn serve(
     stream: Stream,
     channel: Channel,
-    outbox: tokio::sync::mpsc::Receiver<Frame>,
+    outbox: tokio::sync::mpsc::Receiver<Box<Frame>>,
     door: Arc<dyn Door>,
+    guest: Guest,
     clock: Clock,
     shutdown: Shutdown,
 ) {
+    let keeper = guest.keeper();
     let mut connection = Connection {
         channel: channel.clone(),
         door: door.clone(),
         gathered: Vec::new(),
+        gathered_bytes: 0,
         waiting: FuturesUnordered::new(),
         bytes_in_flight: 0,
+        share: keeper.in_flight.share(),
+        patience: Patience::new(&keeper.limits, clock.now()),
+        input: BytesMut::new(),
         output: BytesMut::new(),
+        guest,
+        clock,
     };
-    if let Err(why) = connection.run(stream, outbox, clock, shutdown).await {
+    if let Err(why) = connection.run(stream, outbox, shutdown).await {
+        connection.count(&why);
         tracing::debug!(peer = %channel.peer(), %why, "a connection ended");
     }
     door.closed(&channel);
@@ -103,10 +118,17 @@ pub async fn serve(
 struct Connection {
     channel: Channel,
     door: Arc<dyn Door>,
+    guest: Guest,
+    clock: Clock,
+    patience: Patience,
+    /// What arrived and is not a whole frame yet.
+    input: BytesMut,
     /// Requests that arrived at once and are not started yet; empty between two reads.
     gathered: Vec<Frame>,
+    gathered_bytes: usize,
     waiting: Waiting,
     bytes_in_flight: usize,
+    share: Share,
     output: BytesMut,
 }
 
@@ -117,40 +139,62 @@ enum Ended {
     Socket(#[from] std::io::Error),
     #[error("{0}")]
     Protocol(#[from] protocol::Error),
-    #[error("nothing was read or written for {} s", IDLE.as_secs())]
-    Idle,
+    #[error("nothing was read or written for {} s", after.as_secs())]
+    Idle { after: Duration },
+    #[error(
+        "a frame began and did not go on: there are {} s for its header and {} s for all of it",
+        header.as_secs(),
+        whole.as_secs()
+    )]
+    HalfFrame { header: Duration, whole: Duration },
+    #[error("the client took none of its answers for {} s", after.as_secs())]
+    NotDrained { after: Duration },
+}
+
+/// How far the requests that have arrived are started.
+#[derive(PartialEq, Eq)]
+enum Started {
+    /// All that are whole, or as many as may be under way.
+    All,
+    /// There are answers to be written first.
+    UntilWritten,
 }
 
 impl Connection {
     async fn run(
         &mut self,
         stream: Stream,
-        mut outbox: tokio::sync::mpsc::Receiver<Frame>,
-        clock: Clock,
+        mut outbox: tokio::sync::mpsc::Receiver<Box<Frame>>,
         shutdown: Shutdown,
     ) -> Result<(), Ended> {
         let (mut reader, mut writer) = stream.into_split();
-        let mut input = BytesMut::with_capacity(READ);
-        let mut active = clock.now();
         let mut end = pin!(shutdown.requested());
+        let mut paused = false;
         loop {
-            while self.has_room() {
-                let Some(frame) = Frame::decode(&mut input)? else {
-                    break;
-                };
-                if let Some(alone) = self.gather(frame) {
-                    // What came first is started first.
-                    self.take_gathered().await;
-                    self.take_alone(alone).await;
+            let started = self.start_requests().await?;
+            if !self.output.is_empty() {
+                self.drain(&mut writer).await?;
+                if started == Started::UntilWritten {
+                    continue;
                 }
             }
-            self.take_gathered().await;
-            if !self.output.is_empty() {
-                writer.write_all(&self.output).await?;
-                self.output.clear();
-                active = clock.now();
+            self.share.set_under_way(self.bytes_in_flight);
+            let large = self.is_large()?;
+            let in_turn = self.has_room();
+            let reads = in_turn && self.may_read(large);
+            if !reads {
+                if in_turn && !paused {
+                    self.guest.keeper().turned_away.count(Why::Paused);
+                }
+                paused = true;
+            } else if std::mem::take(&mut paused) {
+                self.patience.excuse(self.clock.now());
             }
-            input.reserve(READ);
+            let awaited = self.awaited();
+            let most = self.make_room_to_read(large);
+            let all = self.share.all();
+            let (input, clock) = (&mut self.input, &self.clock);
+            let mut input = input.limit(most);
             tokio::select! {
                 // A reply never waits behind one more request.
                 biased;
@@ -162,43 +206,167 @@ impl Connection {
                         frame.encode(&mut self.output);
                     }
                 }
-                read = reader.read_buf(&mut input), if self.has_room() => {
+                read = reader.read_buf(&mut input), if reads => {
                     if read? == 0 {
                         return Ok(());
                     }
-                    active = clock.now();
+                    self.patience.heard(clock.now());
                 }
-                () = clock.sleep_until(active + IDLE) => {
-                    if self.waiting.is_empty() {
-                        return Err(Ended::Idle);
-                    }
-                    active = clock.now();
-                }
+                () = all.room(large.is_some()), if in_turn && !reads => {}
+                () = clock.sleep_until(self.patience.wakes(awaited)) => self.waited(awaited, reads)?,
             }
         }
     }
 
+    /// Starts what has arrived, as far as it may be under way; most is answered before this
+    /// returns.
+    async fn start_requests(&mut self) -> Result<Started, Ended> {
+        while self.has_room() {
+            if self.output.len() >= WRITE {
+                self.take_gathered().await;
+                return Ok(Started::UntilWritten);
+            }
+            let before = self.input.len();
+            let Some(frame) = Frame::decode(&mut self.input)? else {
+                break;
+            };
+            let bytes = before - self.input.len();
+            self.share.arrived();
+            self.patience.began();
+            if let Some(alone) = self.gather(frame, bytes) {
+                // What came first is started first.
+                self.take_gathered().await;
+                self.take_alone(alone, bytes).await;
+            }
+        }
+        self.take_gathered().await;
+        Ok(Started::All)
+    }
+
+    /// Writes all answers there are. Meanwhile nothing is read: who does not take answers
+    /// gives no requests.
+    async fn drain(&mut self, writer: &mut WriteHalf) -> Result<(), Ended> {
+        let after = self.guest.keeper().limits.write;
+        let mut written = 0;
+        while written < self.output.len() {
+            let mut write = pin!(writer.write(&self.output[written..]));
+            let more = match futures::poll!(write.as_mut()) {
+                Poll::Ready(more) => more?,
+                Poll::Pending => match self.clock.timeout(after, write).await {
+                    Ok(more) => more?,
+                    Err(_) => return Err(Ended::NotDrained { after }),
+                },
+            };
+            if more == 0 {
+                return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into());
+            }
+            written += more;
+        }
+        self.output.clear();
+        self.patience.said(self.clock.now());
+        Ok(())
+    }
+
     fn has_room(&self) -> bool {
-        self.waiting.len() < IN_FLIGHT && self.bytes_in_flight < BYTES_IN_FLIGHT
+        let limit = self.guest.keeper().limits.bytes_in_flight_of_connection;
+        self.waiting.len() < IN_FLIGHT && self.bytes_in_flight < limit
+    }
+
+    /// The length of the frame that is half here, if it is a large one.
+    fn is_large(&self) -> Result<Option<usize>, Ended> {
+        if self.input.is_empty() {
+            return Ok(None);
+        }
+        Ok(Frame::length(&self.input)?.filter(|length| *length > READ))
+    }
+
+    /// Whether all connections together leave room for what comes next.
+    fn may_read(&mut self, large: Option<usize>) -> bool {
+        match large {
+            None => self.share.all().has_room(),
+            Some(_) if self.share.is_arriving() => true,
+            Some(length) => self.share.all().has_room() && self.share.announce(length),
+        }
+    }
+
+    fn awaited(&self) -> Awaited {
+        match self.input[..] {
+            [] => Awaited::Frame,
+            [_, _, _, _, _, high, middle, low, ..] => {
+                let header = u32::from_be_bytes([0, high, middle, low]) as usize;
+                match self.input.len() < header + 8 {
+                    true => Awaited::Header,
+                    false => Awaited::Body,
+                }
+            }
+            _ => Awaited::Header,
+        }
+    }
+
+    /// Makes room for the next read, and says how much it may be.
+    fn make_room_to_read(&mut self, large: Option<usize>) -> usize {
+        let most = match large {
+            Some(length) if self.share.is_arriving() => length - self.input.len(),
+            _ if self.patience.resting => FIRST_READ,
+            _ => READ,
+        };
+        self.input.reserve(most);
+        most
+    }
+
+    /// It was waited for something that did not come.
+    fn waited(&mut self, awaited: Awaited, reads: bool) -> Result<(), Ended> {
+        let now = self.clock.now();
+        if !reads {
+            self.patience.excuse(now);
+            return Ok(());
+        }
+        let limits = &self.guest.keeper().limits;
+        if now < self.patience.ends(awaited) {
+            // A silent client keeps no buffers.
+            self.input = BytesMut::new();
+            self.output = BytesMut::new();
+            self.gathered = Vec::new();
+            self.patience.resting = true;
+        } else if awaited != Awaited::Frame {
+            let (header, whole) = (limits.header, limits.idle);
+            return Err(Ended::HalfFrame { header, whole });
+        } else if self.waiting.is_empty() {
+            return Err(Ended::Idle { after: limits.idle });
+        } else {
+            self.patience.excuse(now);
+        }
+        Ok(())
+    }
+
+    fn count(&self, why: &Ended) {
+        let why = match why {
+            Ended::Socket(_) => return,
+            Ended::Protocol(_) => Why::Frame,
+            Ended::Idle { .. } => Why::Idle,
+            Ended::HalfFrame { .. } => Why::HalfFrame,
+            Ended::NotDrained { .. } => Why::NotDrained,
+        };
+        self.guest.keeper().turned_away.count(why);
     }
 
     /// Keeps a request that may go with others; gives back one that has to go alone.
-    fn gather(&mut self, frame: Frame) -> Option<Frame> {
+    fn gather(&mut self, frame: Frame, bytes: usize) -> Option<Frame> {
         if frame.header.flag.is_response() {
             self.channel.answered(frame);
             return None;
         }
         if self.door.gathers(&frame) {
             self.gathered.push(frame);
+            self.gathered_bytes += bytes;
             return None;
         }
         Some(frame)
     }
 
     /// Starts one request; most are answered before this returns.
-    async fn take_alone(&mut self, frame: Frame) {
+    async fn take_alone(&mut self, frame: Frame, bytes: usize) {
         let caller = Caller::of(&frame);
-        let bytes = frame.body.len();
         let mut answer = self.door.clone().answer(self.channel.clone(), frame);
         match futures::poll!(answer.as_mut()) {
             Poll::Ready(reply) => self.write(Answered::One(caller, reply)),
@@ -213,10 +381,11 @@ impl Connection {
     }
 
     async fn take_gathered(&mut self) {
+        let bytes = std::mem::take(&mut self.gathered_bytes);
         let frames = match self.gathered.len() {
             0 => return,
             1 => match self.gathered.pop() {
-                Some(frame) => return self.take_alone(frame).await,
+                Some(frame) => return self.take_alone(frame, bytes).await,
                 None => return,
             },
             count => {
@@ -225,7 +394,6 @@ impl Connection {
                 std::mem::replace(&mut self.gathered, next)
             }
         };
-        let bytes = frames.iter().map(|frame| frame.body.len()).sum();
         let mut answers = self.door.clone().answer_all(self.channel.clone(), frames);
         match futures::poll!(answers.as_mut()) {
             Poll::Ready(replies) => self.write(Answered::Gathered(replies)),

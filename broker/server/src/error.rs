@@ -12,6 +12,8 @@ pub enum Error {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error("limits.body is {bytes} bytes, and a frame carries {limit} at most")]
+    BodyLimit { bytes: usize, limit: usize },
     /// What a RocketMQ kept beside its log.
     #[error("the configuration in {} cannot be taken over: {why}", path.display())]
     Adoption { path: PathBuf, why: String },

@@ -12,7 +12,9 @@ use runtime::{Net, Tasks};
 use crate::Error;
 use crate::channel::Channel;
 use crate::connection::{Answer, Door};
+use crate::doorkeeper::Doorkeeper;
 use crate::handlers::names::Names;
+use crate::limits::Limits;
 use crate::listener::{Listening, listen};
 use crate::respond::reply;
 
@@ -33,12 +35,24 @@ impl NameServer {
         key_values: Arc<KeyValues>,
         tasks: &Tasks,
     ) -> Result<Listening, Error> {
+        Self::start_within(Limits::default(), net, address, key_values, tasks).await
+    }
+
+    /// The same, with limits that an operator chose.
+    pub async fn start_within(
+        limits: Limits,
+        net: &Net,
+        address: SocketAddr,
+        key_values: Arc<KeyValues>,
+        tasks: &Tasks,
+    ) -> Result<Listening, Error> {
         let clock = tasks.clock().clone();
         let server = Arc::new(NameServer {
             routes: Routes::new(clock.clone()),
             key_values,
         });
-        let listening = listen(net, address, server.clone(), tasks).await?;
+        let keeper = Doorkeeper::new(limits);
+        let listening = listen(net, address, server.clone(), &keeper, tasks).await?;
         let shutdown = tasks.shutdown();
         tasks.spawn("end leases", async move {
             loop {

@@ -74,7 +74,7 @@ fn code_of_delivery(why: &Delivery) -> ResponseCode {
         Delivery::EpochInFlight { .. } => ResponseCode::SYSTEM_BUSY,
         Delivery::Refused(why) => match why.resource {
             Resource::Polls | Resource::PollsOfQueue => ResponseCode::POLLING_FULL,
-            Resource::SendsWaiting => ResponseCode::SYSTEM_BUSY,
+            Resource::SendsWaiting | Resource::Stall => ResponseCode::SYSTEM_BUSY,
         },
         Delivery::Store(why) => code_of_store(why),
         Delivery::Metadata(metadata::Error::NoRoom { .. }) => ResponseCode::SERVICE_NOT_AVAILABLE,

@@ -49,6 +49,7 @@ impl OurBroker {
                 auto_create_topics: true,
                 auto_create_groups: true,
                 body_limit: 4 << 20,
+                limits: Default::default(),
             };
             let rng = Rng::from_entropy();
             let broker = Broker::open(settings, store, metadata, &rng, tasks).await?;

@@ -139,6 +139,7 @@ impl World {
             auto_create_topics: false,
             auto_create_groups: true,
             body_limit: 4 << 20,
+            limits: Default::default(),
         };
         let broker = Broker::open(settings, store, metadata, &rng, tasks.clone());
         let broker = broker.await.expect("the broker opens");

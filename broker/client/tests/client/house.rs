@@ -149,6 +149,7 @@ impl House {
             auto_create_topics: true,
             auto_create_groups: true,
             body_limit: 4 << 20,
+            limits: Default::default(),
         };
         let running = self.run(async {
             let broker = Broker::open(settings, store, metadata, &rng, tasks.clone());

@@ -48,6 +48,7 @@ async fn a_thousand_messages_go_over_tcp_and_come_back() {
         auto_create_topics: true,
         auto_create_groups: true,
         body_limit: 4 << 20,
+        limits: Default::default(),
     };
     let rng = Rng::seeded(1);
     let broker = Broker::open(settings, store, metadata, &rng, tasks.clone()).await;

@@ -74,6 +74,7 @@ impl World {
             auto_create_topics: true,
             auto_create_groups: true,
             body_limit: 4 << 20,
+            limits: Default::default(),
         };
         let broker = Broker::open(settings, store, metadata.clone(), &rng, tasks.clone())
             .await

@@ -70,6 +70,7 @@ impl House {
             auto_create_topics: false,
             auto_create_groups: true,
             body_limit: 4 << 20,
+            limits: Default::default(),
         };
         let broker = Broker::open(settings, store, metadata, &rng, tasks.clone())
             .await
