@@ -126,6 +126,7 @@ impl Broker {
             statistics: &self.statistics,
             schedule: &self.schedule,
             pulls: &self.pulls,
+            usage: self.usage(),
             topics_version: self.metadata.topics.version(),
         }
     }

@@ -9,7 +9,7 @@ use protocol::{Frame, ReadFields, Reply, ResponseCode, Version};
 use store::{MessageStore, Stats};
 
 use super::Identity;
-use crate::broker_door::Settings;
+use crate::broker_door::{Settings, Usage};
 use crate::respond::Refusal;
 use crate::statistics::{Growth, Rates, Span, Statistics};
 
@@ -21,6 +21,7 @@ pub struct RuntimeInfo<'a> {
     pub statistics: &'a Statistics,
     pub schedule: &'a Schedule,
     pub pulls: &'a Pulls,
+    pub usage: Usage,
     pub topics_version: u64,
 }
 
@@ -39,6 +40,7 @@ impl RuntimeInfo<'_> {
         self.about_time(&mut figures).await?;
         self.about_traffic(&mut figures);
         self.about_store(&mut figures, &stats);
+        self.about_limits(&mut figures);
         for (level, next, end) in self.schedule.progress() {
             if end.0 > 0 {
                 let name = format!("scheduleMessageOffset_{}", level.number());
@@ -154,6 +156,18 @@ impl RuntimeInfo<'_> {
         figures.add("remainHowManyDataToFlush", readable(stats.flush_behind()));
         // There is no pool of buffers that could run out; RocketMQ says so with this number.
         figures.add("remainTransientStoreBufferNumbs", i32::MAX);
+    }
+
+    /// What our own limits meter, which RocketMQ does not tell.
+    fn about_limits(&self, figures: &mut Figures) {
+        let usage = &self.usage;
+        figures.add("connections", usage.connections);
+        figures.add("bytesInFlight", usage.bytes_in_flight);
+        figures.add("sendsWaitingBytes", usage.sends_waiting);
+        figures.add("pollsHeld", usage.polls);
+        for (name, count) in &usage.turned_away {
+            figures.add(*name, count);
+        }
     }
 
     /// Answers 26: what this broker was told, under RocketMQ's names.

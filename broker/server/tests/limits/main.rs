@@ -43,6 +43,11 @@ async fn a_group_with_too_many_waiting_pulls_is_told_so_and_others_wait() {
     let full = client.ask(&pull(5, "returns", 0)).await;
     assert_eq!(full.header.code, ResponseCode::POLLING_FULL.0);
     assert_eq!(house.broker.usage().count("pollsRefused"), 2);
+    let told = client.ask(&figures(6)).await;
+    let told = String::from_utf8_lossy(&told.body).into_owned();
+    for figure in [r#""pollsHeld":"3""#, r#""pollsRefused":"2""#] {
+        assert!(told.contains(figure), "{figure} in {told}");
+    }
     drop(client);
     house
         .until("who leaves makes room", |usage| usage.polls == 0)
@@ -75,6 +80,11 @@ async fn a_frame_over_its_limits_ends_its_connection_and_no_other() {
         assert_eq!(counted, number as u64 + 1, "{what}");
         assert!(other.is_served().await);
     }
+}
+
+fn figures(opaque: i32) -> bytes::Bytes {
+    let code = RequestCode::GET_BROKER_RUNTIME_INFO;
+    frame(code, ExtFields::new(), Vec::new(), opaque)
 }
 
 fn nested_header(depth: usize) -> Vec<u8> {
