@@ -49,8 +49,21 @@ pub fn reply(outcome: Result<Reply, Refusal>) -> Reply {
         if code == ResponseCode::SYSTEM_ERROR {
             tracing::warn!(%why, "a request failed");
         }
-        Reply::new(code).remark(why.to_string())
+        let advice = advice(&why).unwrap_or_default();
+        Reply::new(code).remark(format!("{why}{advice}"))
     })
+}
+
+/// What the store cannot know: who holds its disk, and when to try again.
+fn advice(why: &Refusal) -> Option<&'static str> {
+    match why {
+        Refusal::Delivery(Delivery::Store(store::Error::DiskFull { .. })) => Some(
+            ", held by the log and what else lies on its disk (store.refuse-percent); \
+             reads go on, sends when the oldest messages are gone or room is made: \
+             try again in 10000 ms",
+        ),
+        _ => None,
+    }
 }
 
 fn code_of(why: &Refusal) -> ResponseCode {

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use protocol::ResponseCode;
-use runtime::{Clock, Operation, SimDisk};
+use runtime::{Clock, Operation, SimClock, SimDisk};
 use server::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::house::{Client, House, send};
+use crate::house::{Client, House, pull, send};
 
 /// Holds up whatever flushes until it is told otherwise.
 #[derive(Clone, Default)]
@@ -87,6 +87,40 @@ async fn sends_to_a_stalled_disk_are_refused_with_the_cause_and_none_that_was_ta
     assert_eq!((taken.header.opaque, taken.header.code), (2, 0));
     assert_eq!(second.ask(&send(6, 100)).await.header.code, 0);
     assert_eq!(house.broker.usage().sends_waiting, 0);
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_sends_with_the_numbers_and_reads_go_on() {
+    const DISK: u64 = 80 << 20;
+    let clock = SimClock::new(0);
+    let house = House::simulated(&clock, Limits::default()).await;
+    house.disk.set_capacity(Some(DISK));
+    let mut client = house.connect().await;
+    let mut opaque = 0;
+    let refused = loop {
+        opaque += 1;
+        let answer = client.ask(&send(opaque, 2 << 20)).await;
+        clock.run(Duration::from_millis(10)).await;
+        if answer.header.code != 0 {
+            break answer;
+        }
+        assert!(opaque < 100, "the disk has room for ever");
+    };
+    assert_eq!(refused.header.code, ResponseCode::SERVICE_NOT_AVAILABLE.0);
+    let remark = refused.header.remark.unwrap_or_default();
+    assert!(
+        remark.starts_with("the disk is full: ")
+            && remark.contains(&format!(
+                " of {DISK} bytes are free, {} are needed",
+                64 << 20
+            ))
+            && remark.ends_with("try again in 10000 ms"),
+        "{remark}"
+    );
+    assert_eq!(client.ask(&pull(0, "g", 0)).await.header.code, 0);
+    house.disk.set_capacity(None);
+    clock.run(Duration::from_secs(2)).await;
+    assert_eq!(client.ask(&send(0, 2 << 20)).await.header.code, 0);
 }
 
 /// Sends as fast as the socket takes it, until it has sent all.
