@@ -211,6 +211,9 @@ impl Connection {
                         return Ok(());
                     }
                     self.patience.heard(clock.now());
+                    if awaited == Awaited::Frame {
+                        self.patience.began();
+                    }
                 }
                 () = all.room(large.is_some()), if in_turn && !reads => {}
                 () = clock.sleep_until(self.patience.wakes(awaited)) => self.waited(awaited, reads)?,
@@ -252,10 +255,11 @@ impl Connection {
             let mut write = pin!(writer.write(&self.output[written..]));
             let more = match futures::poll!(write.as_mut()) {
                 Poll::Ready(more) => more?,
-                Poll::Pending => match self.clock.timeout(after, write).await {
-                    Ok(more) => more?,
-                    Err(_) => return Err(Ended::NotDrained { after }),
-                },
+                Poll::Pending => {
+                    let waited = self.clock.timeout(after, write).await;
+                    self.patience.excuse(self.clock.now());
+                    waited.map_err(|_| Ended::NotDrained { after })??
+                }
             };
             if more == 0 {
                 return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into());
@@ -306,7 +310,9 @@ impl Connection {
     /// Makes room for the next read, and says how much it may be.
     fn make_room_to_read(&mut self, large: Option<usize>) -> usize {
         let most = match large {
-            Some(length) if self.share.is_arriving() => length - self.input.len(),
+            Some(length) if self.share.is_arriving() => {
+                length.saturating_sub(self.input.len()).max(FIRST_READ)
+            }
             _ if self.patience.resting => FIRST_READ,
             _ => READ,
         };

@@ -39,6 +39,14 @@ async fn a_frame_that_does_not_go_on_is_not_waited_for() {
     assert_eq!(header, 10, "its header has ten seconds, however it comes");
     let half = house.broker.usage().count("connectionsClosedInFrame");
     assert_eq!(half, 1);
+    // Its time begins with it, not with the silence before.
+    let mut client = house.connect().await;
+    for opaque in 1..4 {
+        clock.run(60 * SECOND).await;
+        assert!(client.write(&frame[..100]).await);
+        clock.run(9 * SECOND).await;
+        assert_eq!(client.ask(&frame[100..]).await.header.code, 0, "{opaque}");
+    }
 }
 
 #[tokio::test]
