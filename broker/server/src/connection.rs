@@ -170,6 +170,10 @@ impl Connection {
         let (mut reader, mut writer) = stream.into_split();
         let mut end = pin!(shutdown.requested());
         let mut paused = false;
+        // Set anew only when it rings, or would ring too late: a clock that is set for each
+        // read wakes whoever sleeps by it.
+        let mut rings = self.patience.wakes(Awaited::Frame);
+        let mut alarm = pin!(self.clock.sleep_until(rings));
         loop {
             let started = self.start_requests().await?;
             if !self.output.is_empty() {
@@ -191,6 +195,11 @@ impl Connection {
                 self.patience.excuse(self.clock.now());
             }
             let awaited = self.awaited();
+            let wakes = self.patience.wakes(awaited);
+            if wakes < rings {
+                rings = wakes;
+                alarm.set(self.clock.sleep_until(rings));
+            }
             let most = self.make_room_to_read(large);
             let all = self.share.all();
             let (input, clock) = (&mut self.input, &self.clock);
@@ -216,7 +225,13 @@ impl Connection {
                     }
                 }
                 () = all.room(large.is_some()), if in_turn && !reads => {}
-                () = clock.sleep_until(self.patience.wakes(awaited)) => self.waited(awaited, reads)?,
+                () = &mut alarm => {
+                    if clock.now() >= wakes {
+                        self.waited(awaited, reads)?;
+                    }
+                    rings = self.patience.wakes(awaited);
+                    alarm.set(self.clock.sleep_until(rings));
+                }
             }
         }
     }
