@@ -63,6 +63,8 @@ pub type Answers = Pin<Box<dyn Future<Output = BytesMut> + Send>>;
 const IN_FLIGHT: usize = 65_536;
 /// How much is read at once, unless a large frame is arriving.
 const READ: usize = 64 << 10;
+/// How much is read at once where a buffer has room for more.
+const READ_AT_MOST: usize = 256 << 10;
 /// How much is read at once from a client that said nothing for a while: what it costs while it
 /// is silent.
 const FIRST_READ: usize = 512;
@@ -332,7 +334,9 @@ impl Connection {
             _ => READ,
         };
         self.input.reserve(most);
-        most
+        // A buffer that is larger anyway takes more with one call.
+        let spare = self.input.capacity() - self.input.len();
+        most.max(spare.min(READ_AT_MOST))
     }
 
     /// It was waited for something that did not come.

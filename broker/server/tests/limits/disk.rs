@@ -158,7 +158,7 @@ async fn pump(client: Client, bytes: Vec<u8>, written: Arc<AtomicUsize>, answers
 async fn producers_that_are_faster_than_the_disk_are_not_read_on_and_lose_nothing() {
     const LIMIT: usize = 8 << 20;
     // The last frame of each kind may go over it.
-    const BOUND: usize = LIMIT + 2 * (520 << 10) + 8 * (64 << 10);
+    const BOUND: usize = LIMIT + 2 * (520 << 10) + 8 * (256 << 10);
     let limits = Limits {
         bytes_in_flight: LIMIT,
         bytes_in_flight_of_connection: 2 << 20,
