@@ -77,7 +77,9 @@ impl Bench {
                         let mut left = count;
                         while left > 0 {
                             let now = left.min(PIPELINED as u64);
-                            let records = (0..now).map(|_| record(sender, &body)).collect();
+                            let records = (0..now)
+                                .map(|_| record(sender, &body))
+                                .collect::<store::Records>();
                             for appended in store.append_each(records).await {
                                 appended.expect("it is appended");
                             }

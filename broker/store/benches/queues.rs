@@ -126,7 +126,7 @@ async fn append(store: &MessageStore, queues: Vec<u64>) {
         let message = Message::new(id.topic, id.number, &BODY[..]);
         Unplaced::encode(&message, host, Checksum::Record).expect("a small message")
     });
-    for result in store.append_each(records.collect()).await {
+    for result in store.append_each(records.collect::<store::Records>()).await {
         result.expect("it is appended");
     }
 }

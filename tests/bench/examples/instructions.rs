@@ -15,12 +15,11 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use delivery::{Filter, Hold, LongPolls, Pull, PullStatus, Pulls};
 use metadata::{MemoryTables, Metadata, TopicConfig};
-use model::record::Unplaced;
 use model::{Checksum, ConsumerGroup, Message, PropertiesView, QueueId, QueueOffset, Topic};
 use protocol::headers::SendMessage;
 use protocol::{ExtFields, Frame, ReadFields, RequestCode};
 use runtime::{RealDisk, Rng, SimClock, Tasks};
-use store::{MessageStore, Settings};
+use store::{MessageStore, Records, Settings};
 
 const BODY: usize = 1_024;
 /// Messages that arrive in one read, or go out in one answer.
@@ -173,7 +172,8 @@ async fn fill(store: &MessageStore, messages: usize) -> Result<(), Box<dyn Error
     let body = Bytes::from(vec![7; BODY]);
     let host: SocketAddr = ([127, 0, 0, 1], 10_911).into();
     for first in (0..messages).step_by(TOGETHER) {
-        let records = (first..first + TOGETHER).map(|number| {
+        let mut records = Records::with_capacity(TOGETHER, TOGETHER * (BODY + 64));
+        for number in first..first + TOGETHER {
             let mut message = Message::new(Topic::parse(TOPIC)?, 0, body.clone());
             // As many digits for every message, or later ones would cost more.
             message.properties.set(
@@ -181,9 +181,8 @@ async fn fill(store: &MessageStore, messages: usize) -> Result<(), Box<dyn Error
                 format!("7F00000100000000{number:016X}").as_str(),
             );
             message.properties.set("WAIT", "true");
-            Ok(Unplaced::encode(&message, host, Checksum::Record)?)
-        });
-        let records = records.collect::<Result<Vec<_>, Box<dyn Error>>>()?;
+            records.push(&message.view(), host, Checksum::Record)?;
+        }
         for appended in store.append_each(records).await {
             appended?;
         }
