@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use model::record::view;
 use model::{PropertiesView, java_hash};
 
 use crate::Error;
@@ -70,10 +71,12 @@ impl Filter {
         }
     }
 
-    /// Decides by the message's properties.
-    pub(crate) fn keeps_properties(&self, properties: PropertiesView<'_>) -> bool {
+    /// Decides by the properties of the message that is stored as this record.
+    pub(crate) fn keeps_record(&self, record: &[u8]) -> bool {
         match self {
-            Filter::Sql(filter) => filter.matches(&Lookup(properties)),
+            Filter::Sql(filter) => {
+                view(record).is_ok_and(|record| filter.matches(&Lookup(record.properties)))
+            }
             Filter::All | Filter::Tags(_) => true,
         }
     }

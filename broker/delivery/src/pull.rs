@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use metadata::{CommittedOffsets, TopicConfig, Topics};
-use model::record::RecordView;
 use model::{ConsumerGroup, QueueId, QueueOffset};
 use runtime::Clock;
 use store::{IndexEntry, MessageStore, ReadLimit, ReadStatus};
@@ -172,7 +171,7 @@ impl Pulls {
         };
         let filter = &pull.filter;
         let wanted_entry = |entry: &IndexEntry| filter.keeps_entry(entry.tags_code);
-        let wanted_record = |record: &RecordView<'_>| filter.keeps_properties(record.properties);
+        let wanted_record = |record: &[u8]| filter.keeps_record(record);
         let began = self.clock.now();
         let read = self
             .store

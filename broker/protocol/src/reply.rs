@@ -73,6 +73,8 @@ pub struct Reply {
     pub remark: Option<Cow<'static, str>>,
     pub ext: ExtFields,
     pub body: Bytes,
+    /// What follows the body, as a part of it: pieces that lie elsewhere and are copied only once.
+    pub pieces: Vec<Bytes>,
 }
 
 impl Reply {
@@ -82,6 +84,7 @@ impl Reply {
             remark: None,
             ext: ExtFields::new(),
             body: Bytes::new(),
+            pieces: Vec::new(),
         }
     }
 
@@ -111,15 +114,14 @@ impl Reply {
         self
     }
 
-    /// Appends lengths and header; `self.body` follows them on the wire.
-    pub fn encode_head(&self, caller: &Caller, out: &mut BytesMut) {
-        caller.encode_reply(
-            out,
-            self.code,
-            self.remark.as_deref(),
-            &self.ext,
-            self.body.len(),
-        );
+    /// Adds a body that lies in several pieces.
+    pub fn pieces(mut self, pieces: Vec<Bytes>) -> Reply {
+        self.pieces = pieces;
+        self
+    }
+
+    fn body_bytes(&self) -> usize {
+        self.body.len() + self.pieces.iter().map(Bytes::len).sum::<usize>()
     }
 
     /// Appends the whole frame, if the caller waits for one.
@@ -131,12 +133,22 @@ impl Reply {
 
     /// Appends the whole frame.
     pub fn encode(&self, caller: &Caller, out: &mut BytesMut) {
-        self.encode_head(caller, out);
+        let body = self.body_bytes();
+        let remark = self.remark.as_deref();
+        caller.encode_reply(out, self.code, remark, &self.ext, body);
+        out.reserve(body);
         out.extend_from_slice(&self.body);
+        for piece in &self.pieces {
+            out.extend_from_slice(piece);
+        }
     }
 
     /// The reply as a frame, for peers in the same process.
     pub fn into_frame(self, caller: &Caller) -> Frame {
+        let body = match self.pieces[..] {
+            [] => self.body,
+            _ => [&[self.body][..], &self.pieces].concat().concat().into(),
+        };
         let header = Header {
             code: self.code.0,
             language: SPEAKER,
@@ -148,7 +160,7 @@ impl Reply {
         };
         Frame {
             header,
-            body: self.body,
+            body,
             serialization: caller.serialization,
         }
     }

@@ -66,12 +66,12 @@ impl Dispatch {
             transaction,
             TransactionState::Prepared | TransactionState::RolledBack
         );
-        let keys = match transaction {
-            TransactionState::RolledBack => KeyHashes::new(),
-            _ => index_keys_of(notes.unique, notes.keys, notes.tags)
-                .map(|key| key.hash_in(&queue.topic))
-                .collect(),
-        };
+        let mut keys = KeyHashes::new();
+        if transaction != TransactionState::RolledBack {
+            for key in index_keys_of(notes.unique, notes.keys, notes.tags) {
+                keys.push(key.hash_in(&queue.topic));
+            }
+        }
         Self {
             count: messages(sys_flag, notes.inner_number),
             inner_batch: sys_flag.is_inner_batch(),

@@ -1,7 +1,6 @@
 //! What a consumer gets: the next records of a queue, or why there are none.
 
 use bytes::Bytes;
-use model::record::{RecordView, view};
 use model::{QueueId, QueueOffset};
 
 use crate::Error;
@@ -73,7 +72,7 @@ impl Shared {
         from: QueueOffset,
         limit: ReadLimit,
         wanted_entry: impl Fn(&IndexEntry) -> bool + Send + Sync,
-        wanted_record: impl Fn(&RecordView<'_>) -> bool + Send + Sync,
+        wanted_record: impl Fn(&[u8]) -> bool + Send + Sync,
     ) -> Result<Read, Error> {
         let visible = self.publisher.mark.visible();
         let Some(head) = self.index.get(queue) else {
@@ -102,7 +101,7 @@ impl Shared {
             if entries.is_empty() {
                 break;
             }
-            let mut chosen = Vec::new();
+            let mut chosen = Vec::with_capacity(entries.len());
             let (mut messages, mut bytes) = (taken, taken_bytes);
             let mut full = false;
             for entry in entries {
@@ -132,8 +131,10 @@ impl Shared {
                 found => found?,
             };
             let failed = found.failed;
+            read.records.reserve(found.records.len());
+            read.entries.reserve(found.records.len());
             for (entry, record) in found.records {
-                if view(&record).is_ok_and(|view| wanted_record(&view)) {
+                if wanted_record(&record) {
                     taken += entry.count as usize;
                     taken_bytes += record.len();
                     read.records.push(record);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::record::{RecordView, Unplaced, view};
+use model::record::{Unplaced, view};
 use model::{Checksum, IndexKey, LogOffset, QueueId, QueueOffset, Timestamp, Topic};
 use parking_lot::Mutex;
 use runtime::{Clock, Disk, DiskLock, SteadyWall, Tasks};
@@ -258,14 +258,14 @@ impl MessageStore {
     }
 
     /// The next records of a queue. `wanted_entry` looks at tags codes before records are
-    /// fetched, `wanted_record` at whole records.
+    /// fetched, `wanted_record` at the bytes of whole records.
     pub async fn read(
         &self,
         queue: &QueueId,
         from: QueueOffset,
         limit: ReadLimit,
         wanted_entry: impl Fn(&IndexEntry) -> bool + Send + Sync,
-        wanted_record: impl Fn(&RecordView<'_>) -> bool + Send + Sync,
+        wanted_record: impl Fn(&[u8]) -> bool + Send + Sync,
     ) -> Result<Read, Error> {
         self.shared
             .read(queue, from, limit, wanted_entry, wanted_record)

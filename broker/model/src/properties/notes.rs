@@ -1,10 +1,7 @@
 //! The properties that a broker acts on, found by one reading of the text.
 
-use super::{
-    CLUSTER, CRC, DELAY, INNER_MULTI_DISPATCH, INNER_NUMBER, KEYS, POP_CHECKPOINT, PropertiesView,
-    REGION, TAGS, TIMER_DELAY_MS, TIMER_DELAY_SECONDS, TIMER_DELIVER_MS, TRACE_ON,
-    TRANSACTION_PREPARED, UNIQUE_KEY, WAIT,
-};
+use super::PropertiesView;
+use super::view::mark;
 
 /// What a message's properties ask of the broker, and what is to be kept of them in an index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,59 +24,67 @@ pub struct Notes<'a> {
     pub checksum: bool,
 }
 
+macro_rules! noted {
+    ($($name:ident)*) => {
+        /// The names as bytes: a pattern of bytes is a look at the length and a few words.
+        mod name {
+            $(pub(super) const $name: &[u8] = super::super::$name.as_bytes();)*
+        }
+
+        /// Tells most names that are noted from most that are not.
+        const NOTED: u64 = 0 $(| mark(name::$name))*;
+    };
+}
+
+noted! {
+    UNIQUE_KEY KEYS TAGS WAIT DELAY TRANSACTION_PREPARED INNER_MULTI_DISPATCH INNER_NUMBER
+    TIMER_DELIVER_MS TIMER_DELAY_SECONDS TIMER_DELAY_MS POP_CHECKPOINT REGION TRACE_ON CLUSTER CRC
+}
+
 impl<'a> Notes<'a> {
     pub fn of(properties: PropertiesView<'a>) -> Self {
-        let names = [
-            UNIQUE_KEY,
-            KEYS,
-            TAGS,
-            WAIT,
-            DELAY,
-            TRANSACTION_PREPARED,
-            INNER_MULTI_DISPATCH,
-            INNER_NUMBER,
-            TIMER_DELIVER_MS,
-            TIMER_DELAY_SECONDS,
-            TIMER_DELAY_MS,
-            POP_CHECKPOINT,
-            REGION,
-            TRACE_ON,
-            CLUSTER,
-            CRC,
-        ];
-        let [
-            unique,
-            keys,
-            tags,
-            wait,
-            delay,
-            prepared,
-            multi_dispatch,
-            inner_number,
-            deliver,
-            seconds,
-            milliseconds,
-            marks @ ..,
-            checksum,
-        ] = properties.get_all(names);
-        Self {
-            unique,
-            keys,
-            tags,
-            wait,
-            delay,
-            prepared,
-            multi_dispatch,
-            inner_number,
-            timed: deliver.or(seconds).or(milliseconds).is_some(),
-            marked: marks.iter().any(Option::is_some),
-            checksum: checksum.is_some(),
-        }
+        let mut notes = Self::default();
+        properties.tokens(|name, value| {
+            if mark(name) & NOTED == 0 {
+                return;
+            }
+            let text = || std::str::from_utf8(value).ok();
+            let (noted, text) = match name {
+                name::UNIQUE_KEY => (&mut notes.unique, text()),
+                name::KEYS => (&mut notes.keys, text()),
+                name::TAGS => (&mut notes.tags, text()),
+                name::WAIT => (&mut notes.wait, text()),
+                name::DELAY => (&mut notes.delay, text()),
+                name::TRANSACTION_PREPARED => (&mut notes.prepared, text()),
+                name::INNER_MULTI_DISPATCH => (&mut notes.multi_dispatch, text()),
+                name::INNER_NUMBER => (&mut notes.inner_number, text()),
+                name::TIMER_DELIVER_MS | name::TIMER_DELAY_SECONDS | name::TIMER_DELAY_MS => {
+                    notes.timed |= text().is_some();
+                    return;
+                }
+                name::POP_CHECKPOINT | name::REGION | name::TRACE_ON | name::CLUSTER => {
+                    notes.marked |= text().is_some();
+                    return;
+                }
+                name::CRC => {
+                    notes.checksum |= text().is_some();
+                    return;
+                }
+                _ => return,
+            };
+            // Of several the last one counts; what is not UTF-8 is not seen.
+            *noted = text.or(*noted);
+        });
+        notes
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{
+        CLUSTER, CRC, DELAY, KEYS, POP_CHECKPOINT, REGION, TAGS, TIMER_DELAY_MS,
+        TIMER_DELAY_SECONDS, TIMER_DELIVER_MS, TRACE_ON, UNIQUE_KEY,
+    };
     use super::*;
     use crate::Properties;
 
@@ -103,6 +108,14 @@ mod tests {
             ..Notes::default()
         };
         assert_eq!(notes, expected);
+    }
+
+    #[test]
+    fn of_several_the_last_counts_that_can_be_read() {
+        let text = b"TAGS\x01a\x02TAGS\x01b\x02TAGS\x01\xff\x02TAGS\x01\x02";
+        let view = PropertiesView::new(text);
+        assert_eq!(Notes::of(view).tags, Some("b"));
+        assert_eq!(view.get(TAGS), Some("b"));
     }
 
     #[test]

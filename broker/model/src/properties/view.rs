@@ -81,7 +81,7 @@ impl<'a> PropertiesView<'a> {
 
     /// Every name with its value, as bytes; tokens without one of them are left out.
     #[inline(always)]
-    fn tokens(self, mut each: impl FnMut(&'a [u8], &'a [u8])) {
+    pub(super) fn tokens(self, mut each: impl FnMut(&'a [u8], &'a [u8])) {
         let text = self.text;
         let (mut start, mut middle) = (0, None);
         separators(text, |at| {
@@ -103,9 +103,11 @@ impl<'a> PropertiesView<'a> {
 
 /// One of 64 bits that tells most names apart; 0 for none.
 #[inline(always)]
-fn mark(name: &[u8]) -> u64 {
-    name.last()
-        .map_or(0, |last| 1 << ((usize::from(*last) * 5 + name.len()) % 64))
+pub(super) const fn mark(name: &[u8]) -> u64 {
+    match name.last() {
+        Some(last) => 1 << ((*last as usize * 5 + name.len()) % 64),
+        None => 0,
+    }
 }
 
 /// Calls `found` with the place of every separator, and with the end of the text.

@@ -84,6 +84,7 @@ impl Forward<'_> {
                 remark: answer.header.remark,
                 ext: answer.header.ext,
                 body: answer.body,
+                pieces: Vec::new(),
             }),
             Err(NoAnswer::TimedOut) => Err(Refusal::code(
                 ResponseCode::CONSUME_MSG_TIMEOUT,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use delivery::{Error, Filter, Hold, Pull, PullStatus, Pulled, Pulls};
 use metadata::{CommittedOffsets, Groups};
 use model::{ConsumerGroup, QueueId, QueueOffset, Topic};
@@ -171,17 +171,5 @@ fn answer(pulled: Pulled, topic_flag: i32, group_flag: i32) -> Reply {
     Reply::new(code)
         .remark(remark)
         .header(&header)
-        .body(joined(pulled.records))
-}
-
-/// One record stays where it is; several are laid side by side, as clients read them.
-fn joined(mut records: Vec<Bytes>) -> Bytes {
-    if records.len() == 1 {
-        return records.swap_remove(0);
-    }
-    let mut body = BytesMut::with_capacity(records.iter().map(Bytes::len).sum());
-    for record in &records {
-        body.extend_from_slice(record);
-    }
-    body.freeze()
+        .pieces(pulled.records)
 }

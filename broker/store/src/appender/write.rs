@@ -91,6 +91,7 @@ impl Shared {
             let members = std::mem::take(&mut request.members);
             let answer = Answer::to(&mut request, members.len());
             batch.open(answer, std::mem::take(&mut request.run));
+            batch.staged.reserve(members.len() + 1);
             let mut placed = true;
             if request.bond == Bond::Group && members.len() > 1 {
                 let added = self.add_group(tail, &mut batch, members, own);

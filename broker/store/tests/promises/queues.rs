@@ -89,7 +89,7 @@ async fn filters_skip_messages_and_the_next_offset_moves_on() {
             QueueOffset(0),
             LIMIT,
             |_| true,
-            |record| record.queue_offset.0 > 298,
+            |record| view(record).is_ok_and(|record| record.queue_offset.0 > 298),
         )
         .await
         .expect("it is read");
