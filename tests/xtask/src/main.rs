@@ -18,7 +18,8 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask <command>
 
-  test [FILTER]   lints, then every test; installs or downloads what is missing and keeps it
+  test [FILTER]   lints, the instructions of a message, then every test; installs or downloads
+                  what is missing and keeps it
   ci              the same, with one build cache outside the checkout
   lint            formatting, clippy, licences and sources
   peers           only the set-up: toolchains, jars, wheels and servers that tests meet

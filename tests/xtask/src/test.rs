@@ -4,14 +4,17 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use peers::say;
 
-use crate::{lint, set_up};
+use crate::{instructions, lint, set_up};
 
-/// Lints, sets up the peers, runs the tests that match `filter` (all by default), and prints
+/// Lints, counts instructions, sets up the peers, runs the tests that match `filter` (all by default), and prints
 /// `N passed, N failed` last.
 pub fn everything(filter: Option<&str>) -> Result<()> {
     if filter.is_none() {
         lint::all()?;
+        say("counting the instructions of a message");
+        instructions::guard(false)?;
     }
     let path = set_up::peers()?;
     let mut command = Command::new("cargo");
