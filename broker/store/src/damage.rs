@@ -74,7 +74,9 @@ impl Damage {
     pub(crate) fn were_read(&self, places: impl Iterator<Item = u64>) {
         let mut failed = self.failed.lock();
         if !failed.is_empty() {
-            places.for_each(|at| drop(failed.remove(&at)));
+            for at in places {
+                failed.remove(&at);
+            }
         }
     }
 
