@@ -36,6 +36,11 @@ const KNOWN: &[Known] = &[
         line: "brokerVersion",
         why: "the number that RocketMQ's exporter needs and 5.5.0 no longer tells",
     },
+    Known {
+        command: "brokerStatus",
+        line: "millstream_",
+        why: "what limits of our own hold in use, and whom they turned away",
+    },
 ];
 
 #[test]

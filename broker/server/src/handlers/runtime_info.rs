@@ -161,12 +161,12 @@ impl RuntimeInfo<'_> {
     /// What our own limits meter, which RocketMQ does not tell.
     fn about_limits(&self, figures: &mut Figures) {
         let usage = &self.usage;
-        figures.add("connections", usage.connections);
-        figures.add("bytesInFlight", usage.bytes_in_flight);
-        figures.add("sendsWaitingBytes", usage.sends_waiting);
-        figures.add("pollsHeld", usage.polls);
+        figures.add("millstream_connections", usage.connections);
+        figures.add("millstream_bytesInFlight", usage.bytes_in_flight);
+        figures.add("millstream_sendsWaitingBytes", usage.sends_waiting);
+        figures.add("millstream_pollsHeld", usage.polls);
         for (name, count) in &usage.turned_away {
-            figures.add(*name, count);
+            figures.add(format!("millstream_{name}"), count);
         }
     }
 

@@ -45,7 +45,10 @@ async fn a_group_with_too_many_waiting_pulls_is_told_so_and_others_wait() {
     assert_eq!(house.broker.usage().count("pollsRefused"), 2);
     let told = client.ask(&figures(6)).await;
     let told = String::from_utf8_lossy(&told.body).into_owned();
-    for figure in [r#""pollsHeld":"3""#, r#""pollsRefused":"2""#] {
+    for figure in [
+        r#""millstream_pollsHeld":"3""#,
+        r#""millstream_pollsRefused":"2""#,
+    ] {
         assert!(told.contains(figure), "{figure} in {told}");
     }
     drop(client);
