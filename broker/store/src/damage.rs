@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use model::LogOffset;
@@ -29,6 +30,8 @@ pub(crate) struct Damage {
     told: Mutex<HashSet<u64>>,
     /// Guards how the reads of records went that have failed of late.
     failed: Mutex<HashMap<u64, Failures>>,
+    /// Whether there are any: every read asks, and hardly ever has to wait for the lock.
+    failing: AtomicBool,
 }
 
 struct Failures {
@@ -59,6 +62,7 @@ impl Damage {
             last: now,
         });
         failures.tries += 1;
+        self.failing.store(true, Ordering::Release);
         failures.last = now;
         let gives_up = failures.tries >= TRIES && now >= failures.first + PATIENCE;
         gives_up.then(|| Error::Corrupt {
@@ -72,12 +76,14 @@ impl Damage {
 
     /// These records could be read.
     pub(crate) fn were_read(&self, places: impl Iterator<Item = u64>) {
-        let mut failed = self.failed.lock();
-        if !failed.is_empty() {
-            for at in places {
-                failed.remove(&at);
-            }
+        if !self.failing.load(Ordering::Acquire) {
+            return;
         }
+        let mut failed = self.failed.lock();
+        for at in places {
+            failed.remove(&at);
+        }
+        self.failing.store(!failed.is_empty(), Ordering::Release);
     }
 
     /// How many there are, as far as somebody came across them and they are remembered.
