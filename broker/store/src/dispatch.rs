@@ -187,10 +187,10 @@ mod tests {
         let number = [(INNER_NUMBER, "5")];
         assert_eq!(of("t", SysFlag::INNER_BATCH, &number).count, 5);
         assert_eq!(of("t", 0, &number).count, 1);
-        assert_eq!(
-            of("t", SysFlag::INNER_BATCH, &[(INNER_NUMBER, "-1")]).count,
-            1
-        );
+        for odd in ["0", "-1", "many"] {
+            let number = [(INNER_NUMBER, odd)];
+            assert_eq!(of("t", SysFlag::INNER_BATCH, &number).count, 1, "{odd}");
+        }
     }
 
     #[test]

@@ -17,10 +17,9 @@ use super::layout::{
 };
 use super::run::Outline;
 use super::{Checksum, RecordError};
-use crate::properties::{CRC, INNER_NUMBER, PropertiesView, TEXT_LIMIT, VALUE_END};
+use crate::properties::{CRC, PropertiesView, TEXT_LIMIT, VALUE_END};
 use crate::{
-    IndexKey, LogOffset, Message, MessageView, QueueId, QueueOffset, StoredMessage, SysFlag,
-    Timestamp, index_keys,
+    LogOffset, Message, MessageView, QueueId, QueueOffset, StoredMessage, SysFlag, Timestamp,
 };
 
 /// A record that is complete but for its place in queue and log and its store time.
@@ -115,25 +114,8 @@ impl Unplaced {
         self.parts.properties()
     }
 
-    /// The keys under which the message is to be found.
-    pub fn keys(&self) -> impl Iterator<Item = IndexKey<'_>> {
-        index_keys(self.properties())
-    }
-
     pub fn sys_flag(&self) -> SysFlag {
         self.parts.sys_flag()
-    }
-
-    /// Queue offsets the record takes up: more than one for an inner batch.
-    pub fn messages(&self) -> u32 {
-        if !self.sys_flag().is_inner_batch() {
-            return 1;
-        }
-        let number = self.properties().get(INNER_NUMBER);
-        number
-            .and_then(|number| number.parse().ok())
-            .filter(|&number| number > 0)
-            .unwrap_or(1)
     }
 
     /// Gives the record its place, after which nothing in it changes any more.
@@ -190,21 +172,9 @@ impl Placed {
         [head, &self.parts.body, tail]
     }
 
-    /// Head, body and tail, to be kept. The body still shares the buffer it came in.
-    pub fn into_parts(self) -> [Bytes; 3] {
-        let mut head = self.parts.head_and_tail.freeze();
-        let tail = head.split_off(self.parts.head);
-        [head, self.parts.body, tail]
-    }
-
     /// The record in one piece, copied.
     pub fn to_bytes(&self) -> Bytes {
         Bytes::from(self.slices().concat())
-    }
-
-    /// The keys under which the message is to be found.
-    pub fn keys(&self) -> impl Iterator<Item = IndexKey<'_>> {
-        index_keys(self.parts.properties())
     }
 }
 
