@@ -150,6 +150,11 @@ impl Kind {
         }
     }
 
+    /// Whether it is compiled while it runs, and so gets faster.
+    pub fn learns(&self) -> bool {
+        matches!(self, Kind::RocketMq(_) | Kind::Kafka)
+    }
+
     /// How it differs from what it would be without any settings.
     pub fn configuration(&self, flush: Flush) -> String {
         match self {

@@ -83,6 +83,12 @@ impl Cost {
         (messages > 0).then(|| seconds * 1e6 / messages as f64)
     }
 
+    /// Of both sides together.
+    pub fn cpu_seconds(&self) -> f64 {
+        let broker = self.broker.as_ref().map_or(0.0, |usage| usage.cpu_seconds);
+        self.own_cpu_seconds + broker
+    }
+
     /// Share of one core the generator used.
     pub fn own_share(&self) -> f64 {
         self.own_cpu_seconds / self.seconds.max(f64::MIN_POSITIVE)

@@ -18,8 +18,9 @@ const ADDRESSES: [&str; 2] = ["127.0.0.101", "127.0.0.102"];
 const OVERHEAD: u64 = 220;
 /// Share of what a side may write that its warm-up may use.
 const WARMING: f64 = 0.15;
-/// Most warm-ups of the Java client, each of half that share. One is enough when it has cost
-/// the client no less than this part of the one before: then its compiler has learnt.
+/// Most warm-ups of what learns while it runs, each of half that share. One is enough when it has
+/// cost client and broker no less than this part of the one before: then their compilers have
+/// learnt.
 const LEARNING: u32 = 8;
 const LEARNT: f64 = 0.9;
 
@@ -174,13 +175,15 @@ impl Running {
     fn warm_up(&mut self, stand: &Stand, plan: &Plan) -> Result<()> {
         let server = self.server.as_ref().context("it was started")?;
         let (name, place) = (server.name(), &server.place);
-        let (mut runs, mut share) = (1, WARMING);
+        let (runs, share) = match self.kind.learns() || plan.client == Client::Java {
+            true => (LEARNING, WARMING / 2.0),
+            false => (1, WARMING),
+        };
         if plan.client == Client::Java && self.kind != Kind::Kafka {
             JavaClient::bring()?;
             let broker = place.broker().parse()?;
             let start = || JavaClient::start(broker, &place.name_server());
             self.java = Some(on(stand.placement.generator()?, start)?);
-            (runs, share) = (LEARNING, WARMING / 2.0);
         }
         println!("warming {name} up");
         let mut before = f64::INFINITY;
@@ -197,7 +200,7 @@ impl Running {
                     break;
                 }
             };
-            let cost = produced.cost.own_cpu_seconds / produced.measured.max(1) as f64;
+            let cost = produced.cost.cpu_seconds() / produced.measured.max(1) as f64;
             if cost > before * LEARNT {
                 break;
             }
