@@ -1,6 +1,7 @@
 //! The commit log and its indexes: where messages lie, and how they survive.
 
 mod appender;
+mod blocks;
 mod catch_up;
 mod checkpoint;
 mod damage;

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use model::LogOffset;
 use model::record::{Frame, RecordView, view};
 use runtime::{Advice, Moment, Tasks};
 use tokio::sync::Semaphore;
 
 use crate::Error;
+use crate::blocks::{BLOCK, Blocks, block_of};
 use crate::catch_up::{Advised, CatchUp, THREADS};
 use crate::damage::Damage;
 use crate::guard::Guard;
@@ -35,6 +36,7 @@ pub(crate) struct LogReader {
     guard: Guard,
     damage: Arc<Damage>,
     catch_up: Arc<CatchUp>,
+    blocks: Arc<Blocks>,
     /// Taken while a thread waits for the disk.
     threads: Arc<Semaphore>,
 }
@@ -55,6 +57,7 @@ impl LogReader {
             guard,
             damage: Arc::default(),
             catch_up: Arc::default(),
+            blocks: Arc::default(),
             threads: Arc::new(Semaphore::new(THREADS)),
         }
     }
@@ -126,27 +129,24 @@ impl LogReader {
                 .segments
                 .holding(at.0)
                 .ok_or_else(|| self.nothing_at(at))?;
-            let count = together(rest, segment.end());
+            let (count, window) = self.window(segment, rest).await;
             let (now, later) = rest.split_at(count);
             rest = later;
-            let end = now
-                .last()
-                .map_or(at.0, |(at, size)| at.0 + u64::from(*size));
-            let window = match self.bytes(at.0, (end - at.0) as usize).await {
-                Ok(window) => window,
+            match window {
+                Ok((start, window)) => {
+                    for (place, size) in now {
+                        let from = (place.0 - start) as usize;
+                        let bytes = window.slice(from..from + *size as usize);
+                        found.push(self.verified(*place, bytes, true));
+                    }
+                }
                 Err(Error::Disk { .. }) => {
                     // The others may lie on sound sectors.
                     for (place, size) in now {
                         found.push(self.sized(*place, *size).await);
                     }
-                    continue;
                 }
                 Err(error) => return Err(error),
-            };
-            for (place, size) in now {
-                let from = (place.0 - at.0) as usize;
-                let bytes = window.slice(from..from + *size as usize);
-                found.push(self.verified(*place, bytes, true));
             }
         }
         Ok(found)
@@ -160,7 +160,7 @@ impl LogReader {
             .ok_or_else(|| self.nothing_at(at))?;
         let bytes = match self.ring.get(at.0, size as usize) {
             Some(bytes) => bytes,
-            None => read_waiting(&segment, at.0, size as usize)?,
+            None => read_waiting(&segment, at.0, BytesMut::zeroed(size as usize))?,
         };
         self.verified(at, bytes, true)
     }
@@ -174,22 +174,73 @@ impl LogReader {
             .holding(at)
             .filter(|segment| at + length as u64 <= segment.end())
             .ok_or_else(|| self.nothing_at(LogOffset(at)))?;
-        let mut bytes = vec![0; length];
+        self.fetch(segment, at, BytesMut::zeroed(length)).await
+    }
+
+    /// Bytes of a segment that begin at a place and hold as many of the first records as said:
+    /// their block, or what they lie in if that is not worth it.
+    async fn window(
+        &self,
+        segment: Arc<Segment>,
+        wanted: &[(LogOffset, u32)],
+    ) -> (usize, Result<(u64, Bytes), Error>) {
+        let count = in_one_block(wanted, segment.end());
+        let range = |count: usize| {
+            let start = wanted[0].0.0;
+            let (last, size) = wanted[count - 1];
+            start..last.0 + u64::from(size)
+        };
+        if count > 0 {
+            let number = wanted[0].0.0 / BLOCK;
+            if let Some(found) = self.blocks.get(number, &range(count)) {
+                return (count, Ok(found));
+            }
+            let bytes = wanted[..count].iter().map(|(_, size)| u64::from(*size));
+            if self.blocks.missed(number, count, bytes.sum()) {
+                return (count, self.block(segment, number).await);
+            }
+        }
+        let count = together(wanted, segment.end());
+        let range = range(count);
+        let bytes = self.bytes(range.start, (range.end - range.start) as usize);
+        (count, bytes.await.map(|bytes| (range.start, bytes)))
+    }
+
+    /// Reads what a segment has of a block, and keeps it.
+    async fn block(&self, segment: Arc<Segment>, number: u64) -> Result<(u64, Bytes), Error> {
+        let start = segment.start.max(number * BLOCK);
+        // What lies behind that may still change.
+        let visible = self.publisher.mark.visible();
+        let end = segment.end().min(visible).min((number + 1) * BLOCK);
+        let buffer = self.blocks.buffer(end.saturating_sub(start) as usize);
+        let bytes = self.fetch(segment, start, buffer).await?;
+        self.blocks.keep(number, start, bytes.clone());
+        Ok((start, bytes))
+    }
+
+    /// Fills a buffer from a segment, from `at` bytes of the log on.
+    async fn fetch(
+        &self,
+        segment: Arc<Segment>,
+        at: u64,
+        mut buffer: BytesMut,
+    ) -> Result<Bytes, Error> {
+        let length = buffer.len();
         let read = segment
             .file
-            .pread_nowait(&mut bytes, at - segment.start)
+            .pread_nowait(&mut buffer, at - segment.start)
             .map_err(Error::disk("reading the log"))?;
         let waits = read != Some(length);
         if let Some(advised) = self.catch_up.note(at..at + length as u64, waits) {
             self.advise(advised);
         }
         if !waits {
-            return Ok(bytes.into());
+            return Ok(buffer.freeze());
         }
         // Whoever reads far behind queues here, and not for the threads that others need.
         let thread = self.threads.clone().acquire_owned().await;
         let read = move || {
-            let read = read_waiting(&segment, at, length);
+            let read = read_waiting(&segment, at, buffer);
             drop(thread);
             read
         };
@@ -256,6 +307,20 @@ impl LogReader {
     }
 }
 
+/// How many of the records at the front lie in the block of the first, and in its segment.
+fn in_one_block(wanted: &[(LogOffset, u32)], segment_end: u64) -> usize {
+    let block = |(at, size): &(LogOffset, u32)| {
+        let end = at.0 + u64::from(*size);
+        block_of(at.0, end).filter(|_| end <= segment_end)
+    };
+    let Some(first) = wanted.first().and_then(block) else {
+        return 0;
+    };
+    let goes_on =
+        |pair: &&[(LogOffset, u32)]| pair[0].0 < pair[1].0 && block(&pair[1]) == Some(first);
+    1 + wanted.windows(2).take_while(goes_on).count()
+}
+
 /// How many of the records at the front are read with one call, given where their segment ends.
 fn together(wanted: &[(LogOffset, u32)], segment_end: u64) -> usize {
     let Some(&(first, size)) = wanted.first() else {
@@ -274,13 +339,12 @@ fn together(wanted: &[(LogOffset, u32)], segment_end: u64) -> usize {
     count
 }
 
-fn read_waiting(segment: &Segment, at: u64, length: usize) -> Result<Bytes, Error> {
-    let mut bytes = vec![0; length];
+fn read_waiting(segment: &Segment, at: u64, mut buffer: BytesMut) -> Result<Bytes, Error> {
     segment
         .file
-        .read_exact_at(&mut bytes, at - segment.start)
+        .read_exact_at(&mut buffer, at - segment.start)
         .map_err(Error::disk("reading the log"))?;
-    Ok(bytes.into())
+    Ok(buffer.freeze())
 }
 
 fn same_place(at: LogOffset, record: &RecordView<'_>) -> Result<(), Error> {
@@ -312,6 +376,16 @@ mod tests {
         assert_eq!(together(&[at(0), at(100 + GAP + 1)]), 1);
         assert_eq!(together(&[at(0), (LogOffset(100), WINDOW as u32)]), 1);
         assert_eq!(together(&[at(500), at(100)]), 1);
+    }
+
+    #[test]
+    fn the_records_of_a_block_are_those_that_lie_in_it() {
+        let at = |place: u64| (LogOffset(place), 100);
+        let wanted = [at(10), at(BLOCK / 2), at(BLOCK - 100), at(BLOCK - 50)];
+        assert_eq!(in_one_block(&wanted, 1 << 30), 3);
+        assert_eq!(in_one_block(&wanted, BLOCK / 2 + 100), 2);
+        assert_eq!(in_one_block(&wanted[3..], 1 << 30), 0);
+        assert_eq!(in_one_block(&[at(500), at(100)], 1 << 30), 1);
     }
 
     #[test]

@@ -153,6 +153,7 @@ impl MessageStore {
             segments.clone(),
             publisher.clone(),
             health.clone(),
+            clock.clone(),
             tasks.clone(),
         ));
         let reader = LogReader::new(

@@ -15,6 +15,9 @@ const OTHERS: f64 = 1.0;
 /// Share of the time the host may take away.
 const STEAL: f64 = 0.02;
 const LOOKS: u32 = 10;
+/// How often it is looked whether others have come to rest, two seconds apart: a server that was
+/// just warmed up still compiles, and writes what it has in memory.
+const PATIENCE: u32 = 8;
 
 impl Machine {
     /// Of this one; `folder` tells the filesystem.
@@ -68,8 +71,19 @@ impl Watch {
     }
 }
 
-/// Why a pair should not begin now: threads of others that run while we only look.
+/// Why a pair should not begin now, and not in a while either: threads of others that run
+/// while we only look.
 pub fn crowded() -> Result<Option<String>> {
+    for _ in 1..PATIENCE {
+        if others_running()?.is_none() {
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    others_running()
+}
+
+fn others_running() -> Result<Option<String>> {
     let mut others = 0;
     for _ in 0..LOOKS {
         std::thread::sleep(Duration::from_millis(20));

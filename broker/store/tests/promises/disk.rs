@@ -158,6 +158,55 @@ async fn a_failed_flush_is_never_repeated_and_never_acknowledged() {
 }
 
 #[tokio::test]
+async fn senders_that_come_back_after_a_flush_share_the_next_one() {
+    const SENDERS: usize = 16;
+    const EACH: usize = 10;
+    let house = House::with(|settings| settings.flush = Flush::Sync);
+    let before = house.disk.calls(Operation::Sync);
+    let senders = (0..SENDERS).map(|number| {
+        let store = house.store.clone();
+        tokio::spawn(async move {
+            for _ in 0..EACH {
+                let record = encode(&message("t", 0, "body"));
+                store.append(record).await.expect("the disk is sound");
+                // None comes back at the moment at which another one does.
+                for _ in 0..number / 3 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        })
+    });
+    for sender in senders.collect::<Vec<_>>() {
+        sender.await.expect("it ends");
+    }
+    let flushes = house.disk.calls(Operation::Sync) - before;
+    let least = EACH as u64;
+    assert!((least..=least + 3).contains(&flushes), "{flushes} flushes");
+}
+
+#[tokio::test]
+async fn queues_that_lie_interleaved_are_read_with_few_reads() {
+    const QUEUES: u64 = 8;
+    let house = House::with(|settings| settings.hot_bytes = 0);
+    let body = "x".repeat(1_000);
+    for number in 0..400 {
+        let queue = format!("t{}", number % QUEUES);
+        house.append(&message(&queue, 0, &body)).await;
+    }
+    let before = house.disk.calls(Operation::Read);
+    for queue in 0..QUEUES {
+        let mut read = 0;
+        while read < 400 / QUEUES {
+            let found = house.read(&format!("t{queue}"), read, LIMIT).await;
+            read = found.expect("it is read").next.0;
+        }
+        assert_eq!(read, 400 / QUEUES);
+    }
+    let reads = house.disk.calls(Operation::Read) - before;
+    assert!(reads < 60, "{reads} reads of 400 records");
+}
+
+#[tokio::test]
 async fn a_rotten_record_is_left_out_and_counted() {
     let house = House::with(|settings| settings.hot_bytes = 0);
     for _ in 0..5 {
