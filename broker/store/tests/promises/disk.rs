@@ -193,6 +193,10 @@ async fn queues_that_lie_interleaved_are_read_with_few_reads() {
         let queue = format!("t{}", number % QUEUES);
         house.append(&message(&queue, 0, &body)).await;
     }
+    house.disk.arm(Faults {
+        read_would_wait: 1.0,
+        ..Faults::default()
+    });
     let before = house.disk.calls(Operation::Read);
     for queue in 0..QUEUES {
         let mut read = 0;
