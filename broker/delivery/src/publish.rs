@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use model::properties::{self, Notes};
 use model::{Checksum, Message, MessageView, Topic, system_topics};
-use store::{Appended, MessageStore, Records};
+use store::{Appended, Gathered, MessageStore, Records};
 
 use crate::Error;
 use crate::delay_levels::DelayLevel;
@@ -52,6 +52,18 @@ impl Publisher {
     pub async fn append_each(&self, records: Records) -> Vec<Result<Appended, Error>> {
         let appended = self.store.append_each(records).await.into_iter();
         appended.map(|one| one.map_err(Error::from)).collect()
+    }
+
+    /// Appends what was gathered, with as few writes as that takes: as
+    /// [`append_each`](Self::append_each), and groups as [`append_all`](Self::append_all).
+    pub async fn append_gathered(&self, each: Records, groups: Vec<Records>) -> Gathered<Error> {
+        let gathered = self.store.append_gathered(each, groups).await;
+        let each = gathered.each.into_iter();
+        let groups = gathered.groups.into_iter();
+        Gathered {
+            each: each.map(|one| one.map_err(Error::from)).collect(),
+            groups: groups.map(|one| one.map_err(Error::from)).collect(),
+        }
     }
 
     /// Appends all records so that a reader sees all of them or none.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use runtime::{Clock, Moment};
+use store::Gathered;
 
 use crate::latency::Latency;
 pub use crate::series::{Count, Growth, SAMPLE, Series, Span};
@@ -122,6 +123,20 @@ impl Statistics {
         let failures = outcomes.iter().filter(|outcome| outcome.is_err()).count();
         self.took(began, outcomes.len() as u64, failures as u64);
         outcomes
+    }
+
+    /// The same for what was gathered; a group counts as one put.
+    pub async fn timed_gathered<E>(&self, puts: impl Future<Output = Gathered<E>>) -> Gathered<E> {
+        let began = self.clock.now();
+        let outcome = puts.await;
+        let failed = |failed: bool| u64::from(failed);
+        let each = outcome.each.iter().map(|one| failed(one.is_err()));
+        let groups = outcome.groups.iter().map(|one| failed(one.is_err()));
+        let (puts, failures) = each
+            .chain(groups)
+            .fold((0, 0), |(puts, failures), one| (puts + 1, failures + one));
+        self.took(began, puts, failures);
+        outcome
     }
 
     fn took(&self, began: Moment, puts: u64, failures: u64) {

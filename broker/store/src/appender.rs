@@ -20,10 +20,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::join_all;
 use model::record::{GroupSeal, Unplaced};
 use model::{Checksum, Message, Timestamp, Topic};
 use parking_lot::Mutex;
 use runtime::SteadyWall;
+use smallvec::{SmallVec, smallvec};
 use tokio::sync::oneshot;
 
 use batch::CopyBuffer;
@@ -92,6 +94,16 @@ pub(crate) struct Leadership {
     request: Option<Box<Request>>,
 }
 
+/// A request that is written, or that waits for whoever leads.
+type Entered = Result<Written, oneshot::Receiver<Outcome>>;
+
+/// What became of records that were gathered.
+pub struct Gathered<E = Error> {
+    /// Of those that have nothing to do with each other.
+    pub each: Vec<Result<Appended, E>>,
+    pub groups: Vec<Result<Vec<Appended>, E>>,
+}
+
 /// What the appender works with.
 pub(crate) struct Collaborators {
     pub settings: Arc<Settings>,
@@ -154,9 +166,23 @@ impl Appender {
     pub(crate) async fn append_each(&self, records: Records) -> Vec<Result<Appended, Error>> {
         let count = records.len();
         let request = Request::new(records, Bond::Neighbours, &self.shared.index);
-        match self.run(request).await {
-            Ok(written) => written.results,
-            Err(error) => (0..count).map(|_| Err(error.again())).collect(),
+        each_of(self.run(request).await, count)
+    }
+
+    /// Appends what was gathered, with as few writes as that takes.
+    pub(crate) async fn append_gathered(&self, each: Records, groups: Vec<Records>) -> Gathered {
+        let count = each.len();
+        let groups = groups.into_iter().map(|group| (group, Bond::Group));
+        let all = std::iter::once((each, Bond::Neighbours)).chain(groups);
+        let requests = all.map(|(records, bond)| Request::new(records, bond, &self.shared.index));
+        let entered = self.enter(requests.collect()).into_iter();
+        let outcomes = join_all(entered.map(|entered| self.finish(entered))).await;
+        let mut outcomes = outcomes.into_iter();
+        let each = outcomes.next().expect("each request has an outcome");
+        let group = |written: Written| written.results.into_iter().collect();
+        Gathered {
+            each: each_of(each, count),
+            groups: outcomes.map(|outcome| outcome.and_then(group)).collect(),
         }
     }
 
@@ -189,7 +215,13 @@ impl Appender {
     }
 
     async fn run(&self, request: Request) -> Result<Written, Error> {
-        let mut written = match self.enter(request) {
+        let entered = self.enter(vec![request]).pop();
+        let entered = entered.expect("each request has entered");
+        self.finish(entered).await
+    }
+
+    async fn finish(&self, entered: Entered) -> Result<Written, Error> {
+        let mut written = match entered {
             Ok(written) => written,
             Err(outcome) => match outcome.await {
                 Ok(Outcome::Done(written)) => return Ok(written),
@@ -208,27 +240,35 @@ impl Appender {
         Ok(written)
     }
 
-    /// Writes the request and what else is queued, or queues it behind the leader.
-    fn enter(&self, mut request: Request) -> Result<Written, oneshot::Receiver<Outcome>> {
+    /// Writes the requests and what else is queued, or queues them behind the leader.
+    fn enter(&self, mut requests: Vec<Request>) -> SmallVec<[Entered; 1]> {
         let mut queue = self.shared.queue.lock();
-        if !queue.led {
-            queue.led = true;
-            drop(queue);
-            return Ok(self.lead(request));
+        let leads = !std::mem::replace(&mut queue.led, true);
+        let waiting = requests.iter_mut().skip(usize::from(leads));
+        let waiting = waiting.map(|request| {
+            let (reply, outcome) = oneshot::channel();
+            request.reply = Some(reply);
+            Err(outcome)
+        });
+        if !leads {
+            let entered = waiting.collect();
+            queue.requests.extend(requests);
+            return entered;
         }
-        let (reply, outcome) = oneshot::channel();
-        request.reply = Some(reply);
-        queue.requests.push_back(request);
-        Err(outcome)
+        drop(queue);
+        let waiting: SmallVec<[Entered; 1]> = waiting.collect();
+        let mut entered = smallvec![Ok(self.lead(requests))];
+        entered.extend(waiting);
+        entered
     }
 
-    /// Leads until nobody waits or enough is written; returns what became of `own`.
-    fn lead(&self, own: Request) -> Written {
+    /// Leads until nobody waits or enough is written; returns what became of the first of
+    /// `requests`, to which nobody else is told the outcome.
+    fn lead(&self, mut requests: Vec<Request>) -> Written {
         let watch = LeaderWatch {
             shared: &self.shared,
         };
         let mut tail = self.shared.tail.lock();
-        let mut requests = vec![own];
         let mut written = None;
         let mut led = 0;
         loop {
@@ -273,10 +313,17 @@ impl Appender {
     }
 }
 
+fn each_of(outcome: Result<Written, Error>, count: usize) -> Vec<Result<Appended, Error>> {
+    match outcome {
+        Ok(written) => written.results,
+        Err(error) => (0..count).map(|_| Err(error.again())).collect(),
+    }
+}
+
 impl Leadership {
     fn lead(mut self) -> Written {
         let request = self.request.take().expect("a role is taken up once");
-        self.appender.lead(*request)
+        self.appender.lead(vec![*request])
     }
 }
 
@@ -284,7 +331,7 @@ impl Drop for Leadership {
     fn drop(&mut self) {
         if let Some(request) = self.request.take() {
             // Nobody asks for the outcome any more.
-            let _ = self.appender.lead(*request);
+            let _ = self.appender.lead(vec![*request]);
         }
     }
 }

@@ -38,7 +38,7 @@ mod time_search;
 mod topic_names;
 mod watermark;
 
-pub use appender::Appended;
+pub use appender::{Appended, Gathered};
 pub use error::Error;
 pub use offline::{
     Check, Dumped, ExportAs, ExportError, ExportShape, ExportStage, Exported, Finding, Offline,

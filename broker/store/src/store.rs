@@ -9,7 +9,7 @@ use model::{Checksum, IndexKey, LogOffset, QueueId, QueueOffset, Timestamp, Topi
 use parking_lot::Mutex;
 use runtime::{Clock, Disk, DiskLock, SteadyWall, Tasks};
 
-use crate::appender::{Appender, Collaborators};
+use crate::appender::{Appender, Collaborators, Gathered};
 use crate::checkpoint::Checkpoints;
 use crate::dispatch::TOMBSTONES;
 use crate::fence::Fence;
@@ -235,11 +235,7 @@ impl MessageStore {
         records: impl Into<Records>,
     ) -> Result<Vec<Appended>, Error> {
         let appended = self.appender.append_together(records.into()).await?;
-        let bytes = appended
-            .iter()
-            .map(|appended| u64::from(appended.size))
-            .sum();
-        self.shared.stats.appended(appended.len() as u64, bytes);
+        self.count(&appended);
         Ok(appended)
     }
 
@@ -247,10 +243,25 @@ impl MessageStore {
     /// result per record, in their order.
     pub async fn append_each(&self, records: impl Into<Records>) -> Vec<Result<Appended, Error>> {
         let results = self.appender.append_each(records.into()).await;
-        let appended = results.iter().flatten();
-        let bytes = appended.clone().map(|one| u64::from(one.size)).sum();
-        self.shared.stats.appended(appended.count() as u64, bytes);
+        self.count(results.iter().flatten());
         results
+    }
+
+    /// Appends what was gathered, with as few writes as that takes: records as by
+    /// [`append_each`](Self::append_each), and groups as by
+    /// [`append_together`](Self::append_together). They are written in this order.
+    pub async fn append_gathered(&self, each: Records, groups: Vec<Records>) -> Gathered {
+        let gathered = self.appender.append_gathered(each, groups).await;
+        let of_groups = gathered.groups.iter().flatten().flatten();
+        self.count(gathered.each.iter().flatten().chain(of_groups));
+        gathered
+    }
+
+    fn count<'a>(&self, appended: impl IntoIterator<Item = &'a Appended>) {
+        let sizes = appended.into_iter().map(|one| u64::from(one.size));
+        let (records, bytes) =
+            sizes.fold((0, 0), |(records, bytes), size| (records + 1, bytes + size));
+        self.shared.stats.appended(records, bytes);
     }
 
     /// Forgets all messages of a topic, for ever; its queues begin at 0 again.

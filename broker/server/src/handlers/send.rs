@@ -1,20 +1,24 @@
 //! Messages on their way in: single, batch, and those a consumer sends back.
 
+mod batches;
+
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use delivery::{DelayLevel, Error, Failure, Publisher, Retries};
+use delivery::{Error, Failure, Publisher, Retries};
 use metadata::{Permission, TopicConfig, Topics};
-use model::properties::{self, Notes};
+use model::properties::Notes;
 use model::{
     ConsumerGroup, LogOffset, MessageId, MessageIdText, MessageView, PropertiesView, SysFlag,
-    Timestamp, Topic, batch,
+    Timestamp, Topic,
 };
 use protocol::headers::{SendBack, SendMessage, SendRefused, SendReply};
 use protocol::{Caller, Frame, ReadFields, Reply, RequestCode, ResponseCode, Version};
 use store::{Appended, Records};
+
+use batches::MessageBatch;
 
 use super::{Identity, Room};
 use crate::respond::{Refusal, reply};
@@ -33,14 +37,8 @@ pub struct Sends<'a> {
 const REGION: &str = "DefaultRegion";
 /// Bytes of most replies.
 const REPLY_BYTES: usize = 384;
-/// Bytes of the id of a message and what separates it from the next.
-const ID_BYTES: usize = 33;
-
 /// Bytes of a request's header that are stored with its message, at a guess.
 const STORED_HEADER: usize = 192;
-/// Entries of a batch for which there is room from the start, at most.
-const EXPECTED_ENTRIES: usize = 1_024;
-
 /// What a request asks to store.
 enum Admitted<'f> {
     /// A message, which is among the records now.
@@ -62,15 +60,6 @@ struct Receipt<'f> {
     /// Bytes of the body.
     size: usize,
     unique: Cow<'f, str>,
-}
-
-/// Messages in one body.
-struct MessageBatch<'f> {
-    topic: Topic,
-    queue: u32,
-    header: SendMessage<'f>,
-    body: &'f Bytes,
-    peer: SocketAddr,
 }
 
 /// A topic into which may be sent. Neighbours to the same topic share one look at it.
@@ -95,7 +84,13 @@ impl Sends<'_> {
                     Reply::success().header(&receipt.header(id.as_str(), &appended))
                 })
             }
-            Ok(Admitted::Batch(batch)) => self.batch(batch).await,
+            Ok(Admitted::Batch(mut batch)) => {
+                let published = self
+                    .publisher
+                    .append_all(std::mem::take(&mut batch.records));
+                let published = self.statistics.timed(published).await;
+                self.batch_reply(&batch, published)
+            }
             Err(why) => Err(why),
         };
         outcome.unwrap_or_else(refused)
@@ -108,16 +103,21 @@ impl Sends<'_> {
         let bodies: usize = requests.iter().map(|request| request.body.len()).sum();
         let stored = bodies + requests.len() * STORED_HEADER;
         let mut records = Records::with_capacity(requests.len(), stored);
+        let mut batches = Vec::new();
         let mut waiting = Vec::with_capacity(requests.len());
         for request in requests {
             waiting.push(match self.admit(request, peer, &mut last, &mut records) {
                 Ok(Admitted::One(receipt)) => Waiting::One(receipt),
-                Ok(Admitted::Batch(batch)) => Waiting::Batch(batch),
+                Ok(Admitted::Batch(mut batch)) => {
+                    batches.push(std::mem::take(&mut batch.records));
+                    Waiting::Batch(batch)
+                }
                 Err(why) => Waiting::Refused(why),
             });
         }
-        let published = self.publisher.append_each(records);
-        let mut published = self.statistics.timed_each(published).await.into_iter();
+        let gathered = self.publisher.append_gathered(records, batches);
+        let gathered = self.statistics.timed_gathered(gathered).await;
+        let (mut published, mut batches) = (gathered.each.into_iter(), gathered.groups.into_iter());
         let mut replies = BytesMut::with_capacity(requests.len() * REPLY_BYTES);
         let mut put = Put::default();
         for (request, waiting) in requests.iter().zip(waiting) {
@@ -135,7 +135,10 @@ impl Sends<'_> {
                         Err(why) => refused(why.into()),
                     }
                 }
-                Waiting::Batch(batch) => self.batch(batch).await.unwrap_or_else(refused),
+                Waiting::Batch(batch) => {
+                    let published = batches.next().expect("each batch has a result");
+                    self.batch_reply(&batch, published).unwrap_or_else(refused)
+                }
                 Waiting::Refused(why) => refused(why),
             };
             reply.encode_for(&caller, &mut replies);
@@ -159,13 +162,9 @@ impl Sends<'_> {
         };
         let queue = self.queue(topic, config, header.queue)?;
         if header.batch || RequestCode(request.header.code) == RequestCode::SEND_BATCH_MESSAGE {
-            return Ok(Admitted::Batch(MessageBatch {
-                topic: topic.clone(),
-                queue,
-                header,
-                body: &request.body,
-                peer,
-            }));
+            return Ok(Admitted::Batch(
+                self.batch(request, &header, topic, queue, peer)?,
+            ));
         }
         if request.body.is_empty() {
             return Err(Refusal::code(
@@ -227,81 +226,6 @@ impl Sends<'_> {
             .into());
         }
         Ok(Destination { topic, config })
-    }
-
-    /// Entries keep their properties as they came: nothing is added, as in RocketMQ.
-    async fn batch(&self, batch: MessageBatch<'_>) -> Result<Reply, Refusal> {
-        let MessageBatch {
-            topic,
-            queue,
-            header,
-            body,
-            peer,
-        } = batch;
-        if topic.is_retry() {
-            return Err(Refusal::code(
-                ResponseCode::MESSAGE_ILLEGAL,
-                "a batch cannot go to a retry topic",
-            ));
-        }
-        self.check_body(body)?;
-        let entries = batch::entries(body);
-        let expected = entries.expected().min(EXPECTED_ENTRIES);
-        let mut records = Records::with_capacity(expected, body.len());
-        for entry in entries {
-            let entry = entry.map_err(|why| {
-                let remark = format!("the batch cannot be read: {why}");
-                // RocketMQ's own answer, which its clients take for a fault of the broker.
-                Refusal::code(ResponseCode::SYSTEM_ERROR, remark)
-            })?;
-            // Faster than the lossy reading of what needs none.
-            let properties = match std::str::from_utf8(entry.properties) {
-                Ok(properties) => Cow::Borrowed(properties),
-                Err(_) => String::from_utf8_lossy(entry.properties),
-            };
-            let notes = Notes::of(PropertiesView::new(properties.as_bytes()));
-            let level = notes.delay.and_then(|level| level.parse().ok());
-            if level.and_then(DelayLevel::asked).is_some() {
-                return Err(Refusal::code(
-                    ResponseCode::MESSAGE_ILLEGAL,
-                    "a batch cannot hold a delayed message",
-                ));
-            }
-            let message = MessageView {
-                flag: entry.flag,
-                properties: [&properties, ""],
-                notes,
-                body: entry.body,
-                ..message(&topic, queue, &header, body, peer)
-            };
-            self.publisher.add(&mut records, &message)?;
-        }
-        let count = records.len();
-        if count == 0 {
-            return Err(Refusal::code(
-                ResponseCode::MESSAGE_ILLEGAL,
-                "the batch holds no message",
-            ));
-        }
-        let appended = self
-            .statistics
-            .timed(self.publisher.append_all(records))
-            .await?;
-        let put = Count::call(count as u64, body.len());
-        self.statistics.put(topic.as_str(), put);
-        let mut ids = String::with_capacity(count * ID_BYTES);
-        for appended in &appended {
-            if !ids.is_empty() {
-                ids.push(',');
-            }
-            ids.push_str(self.id(appended).as_str());
-        }
-        let shared = PropertiesView::new(header.properties.as_bytes());
-        let first = appended
-            .first()
-            .ok_or_else(|| Refusal::code(ResponseCode::SYSTEM_ERROR, "the batch was not stored"))?;
-        let unique = shared.get(properties::UNIQUE_KEY);
-        Ok(Reply::success().header(&receipt(&ids, unique, queue, first)))
     }
 
     /// Answers 36: a consumer could not handle a message and wants it again, later.

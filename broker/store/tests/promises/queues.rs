@@ -9,7 +9,8 @@ use model::properties::{
 use model::record::{decode, view};
 use model::{IndexKey, QueueId, QueueOffset, SysFlag, Timestamp, Topic, system_topics, tags_code};
 use parking_lot::Mutex;
-use store::{Arrivals, Error, Flush, ReadLimit, ReadStatus};
+use runtime::Operation;
+use store::{Appended, Arrivals, Error, Flush, ReadLimit, ReadStatus};
 
 use crate::house::{House, encode, message, queue, tagged};
 
@@ -366,6 +367,39 @@ async fn records_that_arrive_together_get_an_answer_each() {
         .map(|result| result.map(|one| one.queue_offset.0).ok())
         .collect();
     assert_eq!(offsets, [Some(0), None, Some(1)]);
+}
+
+#[tokio::test]
+async fn what_is_gathered_is_written_at_once_and_each_group_stands_for_itself() {
+    let house = House::with(|settings| settings.flush = Flush::Sync);
+    let record = |topic: &str, body: &str| encode(&message(topic, 0, body));
+    let each = [record("t", "0"), record("t", "1")].into_iter().collect();
+    let groups = [["t", "t"], ["t", "rmq_sys_TOMBSTONE"], ["u", "t"]];
+    let groups = groups.map(|topics| topics.map(|topic| record(topic, "x")).into_iter().collect());
+    let calls = |operation| house.disk.calls(operation);
+    let before = [Operation::Write, Operation::Sync].map(calls);
+    let gathered = house.store.append_gathered(each, groups.into()).await;
+    let after = [Operation::Write, Operation::Sync].map(calls);
+    assert_eq!(after, before.map(|calls| calls + 1));
+    let place = |one: &Appended| (one.queue.topic.to_string(), one.queue_offset.0);
+    let each: Vec<_> = gathered.each.iter().flatten().map(place).collect();
+    assert_eq!(each, [("t".into(), 0), ("t".into(), 1)]);
+    let groups = gathered.groups.iter();
+    let groups: Vec<_> = groups
+        .map(|group| {
+            group
+                .as_ref()
+                .ok()
+                .map(|all| all.iter().map(place).collect())
+        })
+        .collect();
+    let expected = [
+        Some(vec![("t".into(), 2), ("t".into(), 3)]),
+        None,
+        Some(vec![("u".into(), 0), ("t".into(), 4)]),
+    ];
+    assert_eq!(groups, expected);
+    assert_eq!(end(&house, &queue("t", 0)), 5);
 }
 
 #[tokio::test]
