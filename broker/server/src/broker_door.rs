@@ -415,7 +415,7 @@ impl Door for Broker {
 
     /// Sends that arrive together are stored with one write.
     fn gathers(&self, request: &Frame) -> bool {
-        is_send(request) && RequestCode(request.header.code) != RequestCode::SEND_BATCH_MESSAGE
+        is_send(request)
     }
 
     fn answer_all(self: Arc<Self>, channel: Channel, requests: Vec<Frame>) -> Answers {
