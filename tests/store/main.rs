@@ -141,6 +141,63 @@ fn a_sound_store_is_called_sound_and_a_running_one_left_alone() {
 }
 
 #[test]
+fn an_export_tells_what_it_wrote_and_replaces_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = stopped(folder.path());
+    let to = data.join("for-rocketmq");
+    let to = to.to_str().expect("the folder's name is text");
+    insta::assert_snapshot!(said(&["export", "--to", to], &data), @r#"
+    written  DATA/for-rocketmq
+    segments  N
+    records  N
+    queues  N
+    topics  N
+    groups  N
+    offsets  N
+    lost places  N
+
+    for broker.conf, beside the name and the address that this broker had:
+    storePathRootDir=DATA/for-rocketmq
+    storePathCommitLog=DATA/for-rocketmq/commitlog
+    mappedFileSizeCommitLog=N
+    enablePropertyFilter=true
+    exit 0
+    "#);
+    insta::assert_snapshot!(said(&["export", "--to", to], &data), @r#"
+    error: DATA/for-rocketmq is there already  [export.taken]
+      why: an export replaces nothing
+      fix: name another directory, or remove DATA/for-rocketmq
+    exit 4
+    "#);
+    let bodies = |records: Vec<Value>| -> Vec<Value> {
+        let orders = records.into_iter();
+        orders.map(|mut record| record["body"].take()).collect()
+    };
+    let ours = bodies(dumped(&data, &["--topic", "orders"]));
+    let theirs = bodies(dumped(Path::new(to), &["--topic", "orders"]));
+    assert_eq!((theirs.len(), &theirs), (10, &ours));
+
+    let other = folder.path().join("other");
+    let report = store(
+        &[
+            "export",
+            "--format",
+            "rocketmq",
+            "-o",
+            "json",
+            "--to",
+            other.to_str().expect("text"),
+        ],
+        &data,
+    );
+    let report: Value = serde_json::from_slice(&report.stdout).expect("it is JSON");
+    assert_eq!(
+        (&report["records"], &report["lost_places"]),
+        (&10.into(), &0.into())
+    );
+}
+
+#[test]
 fn a_damaged_message_is_found_taken_out_and_missed_by_nobody_else() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let data = stopped(folder.path());

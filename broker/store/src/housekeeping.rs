@@ -32,7 +32,8 @@ impl Shared {
             return;
         }
         if save {
-            told("save its indexes", self.checkpoints.save());
+            let saved = self.reserve.spend(|| self.checkpoints.save());
+            told("save its indexes", saved);
             if self.index.log().is_stuck() {
                 self.health
                     .break_with("the queue index cannot be written".into());
@@ -42,6 +43,9 @@ impl Shared {
         }
         if clean {
             told("clean up", self.clean(false));
+            if !self.health.is_full() {
+                self.reserve.fill();
+            }
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Layout {
     pub keys: PathBuf,
     /// Files of deleted segments that wait to be used again.
     pub recycled: PathBuf,
+    /// Space that is kept back.
+    pub reserve: PathBuf,
     /// What a repair has taken out.
     pub lost_found: PathBuf,
 }
@@ -37,6 +39,7 @@ impl Layout {
             fence: own.join("fence"),
             keys: own.join("keys"),
             recycled: own.join("recycled"),
+            reserve: own.join("reserve"),
             lost_found: root.join("lost+found"),
         }
     }

@@ -28,6 +28,7 @@ mod recovery;
 mod recycle_pool;
 #[cfg(test)]
 mod reference;
+mod reserve;
 mod retention;
 mod segment;
 mod segments;

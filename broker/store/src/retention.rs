@@ -84,7 +84,7 @@ impl Shared {
     pub(crate) fn delete_below(&self, end: u64) -> Result<(), Error> {
         // First the queues, so that nobody is sent to a segment that is gone.
         self.index.raise_minimum(end)?;
-        self.checkpoints.save()?;
+        self.reserve.spend(|| self.checkpoints.save())?;
         let dropped = self.segments.drop_below(end)?;
         self.keys.drop_below(self.segments.min());
         for segment in dropped {

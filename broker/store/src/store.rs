@@ -26,6 +26,7 @@ use crate::queue_index::QueueIndex;
 use crate::read::{Bounds, Read, ReadLimit};
 use crate::recovery::{Recovered, Recovery, recover};
 use crate::recycle_pool::RecyclePool;
+use crate::reserve::Reserve;
 use crate::retention::first_stored;
 use crate::segments::{Segments, common_bytes};
 use crate::stats::Counters;
@@ -70,6 +71,7 @@ pub(crate) struct Shared {
     pub health: Arc<Health>,
     pub reader: LogReader,
     pub checkpoints: Checkpoints,
+    pub reserve: Reserve,
     pub stats: Counters,
     pub guard: Guard,
     /// Held until the store is closed.
@@ -100,7 +102,8 @@ impl MessageStore {
         let store = Self::assemble(layout, settings, disk, clock, tasks, recovered, lock)?;
         if report.rebuilt || report.replayed > 0 {
             // What was read again is not read a third time, however soon the next crash comes.
-            store.shared.checkpoints.save()?;
+            let shared = &store.shared;
+            shared.reserve.spend(|| shared.checkpoints.save())?;
         }
         store.shared.start();
         Ok((store, report))
@@ -172,6 +175,7 @@ impl MessageStore {
             recovered.guard,
             recovered.generation,
         );
+        let reserve = Reserve::new(disk.clone(), layout.reserve.clone(), settings.segment_bytes);
         let window = FENCE_BYTES.min(settings.segment_bytes / 4);
         let fence = Fence::open(
             disk.as_ref(),
@@ -212,6 +216,7 @@ impl MessageStore {
             health,
             reader,
             checkpoints,
+            reserve,
             stats: Counters::default(),
             guard: recovered.guard,
             lock: Mutex::new(Some(lock)),

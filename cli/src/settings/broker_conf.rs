@@ -213,6 +213,8 @@ pub(super) fn ip(value: &str) -> Result<IpAddr, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::settings::properties::Line;
     use crate::settings::{Bytes, Flush, Layers, Settings, load};
@@ -332,5 +334,56 @@ mod tests {
                 "line 3: flushIntervalCommitLog has no effect: it is not known here",
             ]
         );
+    }
+
+    /// Lines that a person or a fuzzer writes: keys that are known and that are not, values of
+    /// every kind, comments, and what is no pair at all.
+    fn any_line() -> impl Strategy<Value = String> {
+        let known: Vec<_> = known().collect();
+        let key = prop_oneof![
+            4 => prop::sample::select(known).prop_map(str::to_owned),
+            1 => "[a-zA-Z#!]{0,12}",
+            1 => "\\PC{0,8}",
+        ];
+        let value = prop_oneof![
+            "-?[0-9]{1,21}",
+            "[0-9]{1,3}(\\.[0-9]{1,3}){0,4}(:[0-9]{0,6})?",
+            "(true|false|ASYNC_FLUSH|SYNC_MASTER|[0-9]+[KMGsmhd]i?B?)",
+            "(/[a-z.]{0,8}){0,3}",
+            "\\PC{0,16}",
+        ];
+        (key, "[ \t]{0,2}[=:]?[ \t]{0,2}", value)
+            .prop_map(|(key, between, value)| key + &between + &value)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn every_line_of_any_file_has_one_fate_and_what_is_mapped_is_valid(
+            lines in prop::collection::vec(any_line(), 0..12)
+        ) {
+            let text = lines.join("\n");
+            let translated = translate(&text);
+            let meant = |line: &str| {
+                let line = line.trim();
+                !line.is_empty() && !line.starts_with(['#', '!'])
+            };
+            let expected: Vec<usize> = text.lines().enumerate()
+                .filter(|(_, line)| meant(line))
+                .map(|(index, _)| index + 1)
+                .collect();
+            let numbers: Vec<usize> = translated.lines.iter().map(|line| line.number).collect();
+            prop_assert_eq!(numbers, expected);
+            for flag in translated.flags() {
+                let alone = Layers { flags: vec![flag.to_owned()], ..Layers::default() };
+                prop_assert!(load(&alone).is_ok(), "{}", flag);
+            }
+            let flags = translated.flags().map(str::to_owned).collect();
+            // Two lines that are valid alone may exclude each other; then both are told.
+            if let Err(findings) = load(&Layers { flags, ..Layers::default() }) {
+                prop_assert!(!findings.is_empty());
+            }
+        }
     }
 }

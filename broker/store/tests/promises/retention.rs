@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::{IndexKey, Topic};
 use store::{ReadLimit, ReadStatus};
 
-use crate::house::{House, message, queue};
+use crate::house::{House, ROOT, message, queue};
 
 const LIMIT: ReadLimit = ReadLimit {
     messages: 4,
@@ -88,6 +88,23 @@ async fn a_disk_that_is_full_to_the_last_byte_costs_no_segment_where_none_may_go
         house.store.clean().await.expect("nothing is written");
         assert_eq!(house.store.log_bounds().0.0, 0, "{clean_percent}");
     }
+}
+
+#[tokio::test]
+async fn a_disk_that_others_have_filled_is_cleaned_with_what_was_kept_back() {
+    let house = House::with(|settings| settings.clean_percent = 90);
+    // The store's own tasks keep the space back before the first message.
+    house.settled().await;
+    for _ in 0..250 {
+        house.append(&message("t", 0, &"x".repeat(800))).await;
+    }
+    let space = house.disk.mount().space(ROOT.as_ref()).expect("a disk");
+    house.disk.set_capacity(Some(space.total - space.available));
+    house.store.clean().await.expect("it cleans");
+    assert!(house.store.log_bounds().0.0 >= 65_536, "a segment is gone");
+    let house = house.killed().await;
+    assert!(house.store.log_bounds().0.0 >= 65_536);
+    assert!(house.read("t", 249, LIMIT).await.is_ok());
 }
 
 #[tokio::test]
