@@ -25,6 +25,8 @@ pub struct Goal {
     pub figure: &'static str,
     pub test: Test,
     pub placement: &'static str,
+    /// What binds by the profile where it is missed and no probe tells; empty where none was made.
+    pub profile: &'static str,
 }
 
 /// How a goal stands.
@@ -93,7 +95,12 @@ const fn goal(
         figure,
         test,
         placement: "split",
+        profile: "",
     }
+}
+
+const fn bound_by(profile: &'static str, goal: Goal) -> Goal {
+    Goal { profile, ..goal }
 }
 
 const fn on_all_cores(goal: Goal) -> Goal {

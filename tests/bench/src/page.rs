@@ -45,10 +45,13 @@ fn goals(results: &[WorkloadResult]) -> String {
             None => ("not run".to_owned(), "–", "–".to_owned()),
             Some(standing) => {
                 let noisy = if standing.noisy { " (noisy)" } else { "" };
-                let binds = standing.bound.map_or_else(
-                    || "–".to_owned(),
-                    |bound| format!("{}: {}/s", bound.binds, short(bound.messages_a_second)),
-                );
+                let binds = match (standing.bound, goal.profile) {
+                    (Some(bound), _) => {
+                        format!("{}: {}/s", bound.binds, short(bound.messages_a_second))
+                    }
+                    (None, profile) if !standing.met && !profile.is_empty() => profile.to_owned(),
+                    (None, _) => "–".to_owned(),
+                };
                 let met = if standing.met { "yes" } else { "no" };
                 (short(standing.measured) + noisy, met, binds)
             }
