@@ -8,12 +8,10 @@
 mod block;
 mod entry;
 mod head;
+mod heads;
 mod index_log;
 mod lookup;
 
-use std::borrow::Borrow;
-use std::collections::HashSet;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,6 +22,7 @@ pub(crate) use block::{Block, Fields, Link, Spine};
 pub use entry::IndexEntry;
 pub(crate) use entry::{Run, Unit};
 pub(crate) use head::{Arrival, Head, INLINE_ENTRIES, State};
+use heads::{ByQueue, Heads};
 pub(crate) use index_log::{FILE_BYTES, IndexLog};
 
 use crate::Error;
@@ -35,60 +34,6 @@ pub(crate) struct QueueIndex {
     log: IndexLog,
     /// A block could not be read: what is here must not be saved.
     damaged: AtomicBool,
-}
-
-/// The heads, found by their queues.
-#[derive(Default)]
-struct Heads {
-    by_queue: HashSet<ByQueue, foldhash::fast::RandomState>,
-    /// The names that the heads of a topic share.
-    topics: HashSet<Topic, foldhash::fast::RandomState>,
-}
-
-/// A head as its queue: what a million queues cost is counted in bytes.
-struct ByQueue(Arc<Head>);
-
-impl Borrow<QueueId> for ByQueue {
-    fn borrow(&self) -> &QueueId {
-        &self.0.id
-    }
-}
-
-impl Hash for ByQueue {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.id.hash(state);
-    }
-}
-
-impl PartialEq for ByQueue {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.id == other.0.id
-    }
-}
-
-impl Eq for ByQueue {}
-
-impl Heads {
-    fn get(&self, queue: &QueueId) -> Option<&Arc<Head>> {
-        self.by_queue.get(queue).map(|head| &head.0)
-    }
-
-    fn insert(&mut self, queue: &QueueId, state: State) -> Arc<Head> {
-        let topic = match self.topics.get(&queue.topic) {
-            Some(topic) => topic.clone(),
-            None => {
-                self.topics.insert(queue.topic.clone());
-                queue.topic.clone()
-            }
-        };
-        let head = Arc::new(Head::new(QueueId::new(topic, queue.number), state));
-        self.by_queue.insert(ByQueue(head.clone()));
-        head
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Arc<Head>> {
-        self.by_queue.iter().map(|head| &head.0)
-    }
 }
 
 impl QueueIndex {
