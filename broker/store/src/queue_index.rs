@@ -22,7 +22,7 @@ pub(crate) use block::{Block, Fields, Link, Spine};
 pub use entry::IndexEntry;
 pub(crate) use entry::{Run, Unit};
 pub(crate) use head::{Arrival, Head, INLINE_ENTRIES, State};
-use heads::{ByQueue, Heads};
+pub(crate) use heads::Heads;
 pub(crate) use index_log::{FILE_BYTES, IndexLog};
 
 use crate::Error;
@@ -37,11 +37,7 @@ pub(crate) struct QueueIndex {
 }
 
 impl QueueIndex {
-    pub(crate) fn new(log: IndexLog, saved: impl IntoIterator<Item = (QueueId, State)>) -> Self {
-        let mut heads = Heads::default();
-        for (queue, state) in saved {
-            heads.insert(&queue, state);
-        }
+    pub(crate) fn new(log: IndexLog, heads: Heads) -> Self {
         Self {
             heads: RwLock::new(heads),
             changed: Mutex::default(),
@@ -93,19 +89,14 @@ impl QueueIndex {
     /// Forgets all queues of a topic. Returns how many there were.
     pub(crate) fn delete(&self, topic: &Topic) -> usize {
         let mut heads = self.heads.write();
-        let before = heads.by_queue.len();
+        let before = heads.len();
         let mut changed = self.changed.lock();
-        heads.by_queue.retain(|ByQueue(head)| {
-            let kept = head.id.topic != *topic;
-            if !kept {
-                head.kill();
-                // A dead head among the changed ones tells the checkpoint to drop it.
-                changed.push(head.clone());
-            }
-            kept
+        heads.remove_topic(topic, |head| {
+            head.kill();
+            // A dead head among the changed ones tells the checkpoint to drop it.
+            changed.push(head.clone());
         });
-        heads.topics.remove(topic);
-        before - heads.by_queue.len()
+        before - heads.len()
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Head>> {
@@ -113,7 +104,7 @@ impl QueueIndex {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.heads.read().by_queue.len()
+        self.heads.read().len()
     }
 
     /// The heads that changed since this was last called.
@@ -132,11 +123,10 @@ impl QueueIndex {
     /// Moves every queue's beginning to its first record at or behind `log_min`. May wait for
     /// the disk.
     pub(crate) fn raise_minimum(&self, log_min: u64) -> Result<(), Error> {
-        for head in self.all() {
-            let behind = head.with(|state| !state.is_empty() && state.min_at < log_min);
-            if !behind {
-                continue;
-            }
+        let behind =
+            |head: &&Arc<Head>| head.with(|state| !state.is_empty() && state.min_at < log_min);
+        let behind: Vec<_> = self.heads.read().all().filter(behind).cloned().collect();
+        for head in behind {
             let first = self.first_at_or_behind(&head, log_min)?;
             let changed = head.with(|state| {
                 state.min = first.map_or(state.end, |entry| entry.queue_offset.0);

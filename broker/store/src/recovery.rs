@@ -199,9 +199,9 @@ pub(crate) fn recover(
 
 /// Where every queue ended, as a checkpoint has it.
 pub(crate) fn ends_of(saved: &Saved) -> HashMap<QueueId, u64> {
-    let heads = saved.heads.iter();
+    let heads = saved.heads.all();
     heads
-        .map(|(queue, state)| (queue.clone(), state.end))
+        .map(|head| (head.id.clone(), head.with(|state| state.end)))
         .collect()
 }
 

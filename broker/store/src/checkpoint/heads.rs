@@ -13,8 +13,12 @@ use model::{LogOffset, QueueId};
 
 use super::Position;
 use crate::guard::Guard;
-use crate::queue_index::{Fields, Head, INLINE_ENTRIES, IndexLog, Link, Run, Spine, State, Unit};
-use crate::topic_names::TopicNames;
+use crate::queue_index::{
+    Fields, Head, Heads, INLINE_ENTRIES, IndexLog, Link, Run, Spine, State, Unit,
+};
+
+/// Bytes of the smallest head: a deleted one whose topic has one letter.
+const HEAD_BYTES: usize = 2 + 1 + 4 + 1;
 
 pub(super) fn write_position(into: &mut Vec<u8>, kind: u8, position: Position) {
     into.push(kind);
@@ -111,23 +115,33 @@ fn encode_state(state: &State, into: &mut Vec<u8>) {
     }
 }
 
-/// All heads of a frame; a deleted one has no state. `None` if the frame is not of this form.
-pub(super) fn read_all(
-    fields: &mut Fields<'_>,
-    topics: &mut TopicNames,
-) -> Option<Vec<(QueueId, Option<State>)>> {
-    let count = fields.u32()?;
-    (0..count).map(|_| read(fields, topics)).collect()
+/// How many heads the frame says it has, and no more than its bytes can hold.
+pub(super) fn count(frame: &Fields<'_>) -> usize {
+    let mut fields = *frame;
+    let stated = fields.u32().unwrap_or_default() as usize;
+    stated.min(fields.rest.len() / HEAD_BYTES)
 }
 
-fn read(fields: &mut Fields<'_>, topics: &mut TopicNames) -> Option<(QueueId, Option<State>)> {
+/// Puts all heads of a frame into `heads` and takes the deleted ones out. Returns whether there
+/// were deleted ones; `None` if the frame is not of this form.
+pub(super) fn read_all(mut fields: Fields<'_>, heads: &mut Heads) -> Option<bool> {
+    let mut removed = false;
+    for _ in 0..fields.u32()? {
+        removed |= read(&mut fields, heads)?;
+    }
+    Some(removed)
+}
+
+fn read(fields: &mut Fields<'_>, heads: &mut Heads) -> Option<bool> {
     let length = usize::from(fields.u16()?);
     let topic = std::str::from_utf8(fields.take(length)?).ok()?;
-    let queue = QueueId::new(topics.get(topic)?, fields.u32()?);
-    match fields.u8()? {
-        0 => Some((queue, None)),
-        _ => Some((queue, Some(read_state(fields)?))),
+    let queue = QueueId::new(heads.topic(topic)?, fields.u32()?);
+    let deleted = fields.u8()? == 0;
+    match deleted {
+        true => heads.remove(&queue),
+        false => heads.set(queue, read_state(fields)?),
     }
+    Some(deleted)
 }
 
 fn read_state(fields: &mut Fields<'_>) -> Option<State> {

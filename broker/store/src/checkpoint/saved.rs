@@ -1,22 +1,28 @@
 //! What the newest checkpoint says.
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use model::QueueId;
 use runtime::Disk;
 
 use super::{KIND_WHOLE, MAGIC, PREFIX, Position, heads};
 use crate::Error;
-use crate::queue_index::{Fields, State};
+use crate::queue_index::{Fields, Heads};
 use crate::segment::{file_name, file_start};
-use crate::topic_names::TopicNames;
 
 /// What was saved last.
 #[derive(Default)]
 pub(crate) struct Saved {
     pub position: Position,
-    pub heads: HashMap<QueueId, State>,
+    pub heads: Heads,
+}
+
+/// A frame whose checksum holds.
+struct Frame<'a> {
+    kind: u8,
+    position: Position,
+    heads: Fields<'a>,
+    /// Bytes of the file up to behind the frame.
+    end: usize,
 }
 
 impl Saved {
@@ -62,35 +68,57 @@ impl Saved {
 
     /// Everything up to the last frame that closes a checkpoint, and how many bytes that is.
     pub(crate) fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
-        let mut saved = Saved::default();
-        let mut rest = bytes;
-        let mut parts: Vec<(QueueId, Option<State>)> = Vec::new();
-        let mut closed = None;
-        // All of them are going to be held.
-        let mut topics = TopicNames::with_limit(usize::MAX);
-        while let Some((frame, behind)) = split_frame(rest) {
-            rest = behind;
-            let mut fields = Fields { rest: frame };
-            let Some((kind, position)) = heads::read_position(&mut fields) else {
-                break;
-            };
-            let Some(heads) = heads::read_all(&mut fields, &mut topics) else {
-                break;
-            };
-            parts.extend(heads);
-            if kind == KIND_WHOLE {
-                for (queue, state) in parts.drain(..) {
-                    match state {
-                        Some(state) => drop(saved.heads.insert(queue, state)),
-                        None => drop(saved.heads.remove(&queue)),
-                    }
+        let mut frames = frames(bytes);
+        loop {
+            let closing = frames.iter().rposition(|frame| frame.kind == KIND_WHOLE)?;
+            frames.truncate(closing + 1);
+            match heads_of(&frames) {
+                Ok(heads) => {
+                    let Frame { position, end, .. } = frames[closing];
+                    return Some((Self { position, heads }, end));
                 }
-                saved.position = position;
-                closed = Some(bytes.len() - rest.len());
+                // Its checksum holds and it makes no sense: it ends the file as a torn one does.
+                Err(senseless) => frames.truncate(senseless),
             }
         }
-        closed.map(|bytes| (saved, bytes))
     }
+}
+
+/// What counts is known before the first head is read: so none is held twice.
+fn frames(bytes: &[u8]) -> Vec<Frame<'_>> {
+    let mut frames = Vec::new();
+    let mut rest = bytes;
+    while let Some((content, behind)) = split_frame(rest) {
+        rest = behind;
+        let mut heads = Fields { rest: content };
+        let Some((kind, position)) = heads::read_position(&mut heads) else {
+            break;
+        };
+        frames.push(Frame {
+            kind,
+            position,
+            heads,
+            end: bytes.len() - rest.len(),
+        });
+    }
+    frames
+}
+
+/// The heads of all frames, or which frame cannot be read.
+fn heads_of(frames: &[Frame<'_>]) -> Result<Heads, usize> {
+    let mut heads = Heads::default();
+    let closing = frames.iter().position(|frame| frame.kind == KIND_WHOLE);
+    // A generation begins with all heads there are.
+    let first = &frames[..closing.map_or(0, |closing| closing + 1)];
+    heads.reserve(first.iter().map(|frame| heads::count(&frame.heads)).sum());
+    let mut removed = false;
+    for (number, frame) in frames.iter().enumerate() {
+        removed |= heads::read_all(frame.heads, &mut heads).ok_or(number)?;
+    }
+    if removed {
+        heads.forget_unused_names();
+    }
+    Ok(heads)
 }
 
 /// The content of the first frame, and what is behind it.

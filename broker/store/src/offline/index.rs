@@ -40,11 +40,11 @@ pub(super) struct Mismatch {
 
 impl Sums {
     pub(super) fn of(saved: &Saved) -> Self {
-        let heads = saved.heads.iter();
+        let heads = saved.heads.all();
         Self {
             until: saved.position.replay_from,
             begins: heads
-                .map(|(queue, state)| (queue.clone(), state.min))
+                .map(|head| (head.id.clone(), head.with(|state| state.min)))
                 .collect(),
             ..Self::default()
         }
@@ -92,9 +92,10 @@ impl Sums {
             files: HashMap::new(),
         };
         let mut wrong = Vec::new();
-        for (queue, state) in &saved.heads {
+        for head in saved.heads.all() {
+            let (queue, state) = (&head.id, head.with(|state| state.clone()));
             let mut sum = Sum::default();
-            let broken = blocks.of(state, |entry| {
+            let broken = blocks.of(&state, |entry| {
                 if !entry.is_hole() && entry.log_offset.0 < self.until {
                     sum.add(&entry);
                 }
@@ -110,7 +111,7 @@ impl Sums {
         let unknown = self
             .sums
             .keys()
-            .filter(|queue| !saved.heads.contains_key(queue));
+            .filter(|queue| saved.heads.get(queue).is_none());
         wrong.extend(unknown.map(|queue| Mismatch {
             queue: queue.clone(),
             block: None,

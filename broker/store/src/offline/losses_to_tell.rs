@@ -50,7 +50,8 @@ fn losses(facts: &Facts<'_>, log: &Log, all: bool) -> Vec<Loss> {
     let mut ends = BTreeMap::new();
     let known = facts.saved.as_ref().filter(|saved| !saved.heads.is_empty());
     let known_to = known.map_or(0, |saved| saved.position.replay_from);
-    for (queue, state) in known.into_iter().flat_map(|saved| &saved.heads) {
+    for head in known.into_iter().flat_map(|saved| saved.heads.all()) {
+        let (queue, state) = (&head.id, head.with(|state| state.clone()));
         let known = End {
             queue: queue.clone(),
             end: state.end,

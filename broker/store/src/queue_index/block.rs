@@ -197,6 +197,7 @@ pub(crate) fn hop(links: &[Link], reaches: impl Fn(&Link) -> bool) -> Option<Lin
 }
 
 /// Takes big-endian numbers off the front of a slice.
+#[derive(Clone, Copy)]
 pub(crate) struct Fields<'a> {
     pub rest: &'a [u8],
 }

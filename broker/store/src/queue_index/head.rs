@@ -52,13 +52,18 @@ pub(crate) struct Arrival {
 
 impl Head {
     pub(crate) fn new(id: QueueId, state: State) -> Self {
-        let again = u64::from(Planted::ReuseOffset.is_active() && !state.is_empty());
         Self {
             id,
-            next: AtomicU64::new(state.end - again),
+            next: AtomicU64::new(next_after(&state)),
             dead: AtomicBool::new(false),
             state: Mutex::new(state),
         }
+    }
+
+    /// Begins again as `state`. Nobody else may have the head yet.
+    pub(super) fn set(&self, state: State) {
+        self.next.store(next_after(&state), Ordering::Release);
+        *self.state.lock() = state;
     }
 
     pub(crate) fn next(&self) -> u64 {
@@ -115,6 +120,12 @@ impl Head {
     pub(crate) fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         look(&mut self.state.lock())
     }
+}
+
+/// The offset that the next record of a queue gets.
+fn next_after(state: &State) -> u64 {
+    let again = u64::from(Planted::ReuseOffset.is_active() && !state.is_empty());
+    state.end - again
 }
 
 impl State {

@@ -78,10 +78,9 @@ impl<'a> Facts<'a> {
 
     /// Where the oldest record of any queue lay: retention raises this before it deletes.
     fn known_begin(&self) -> Option<u64> {
-        let heads = self.saved.as_ref()?.heads.values();
+        let heads = self.saved.as_ref()?.heads.all();
         heads
-            .filter(|state| !state.is_empty())
-            .map(|state| state.min_at)
+            .filter_map(|head| head.with(|state| (!state.is_empty()).then_some(state.min_at)))
             .min()
     }
 

@@ -14,7 +14,7 @@ use smallvec::smallvec;
 use crate::dispatch::KeyHashes;
 use crate::key_index::KeyIndex;
 use crate::publisher::{Publisher, StagedRecord};
-use crate::queue_index::{Arrival, IndexLog, QueueIndex, Unit};
+use crate::queue_index::{Arrival, Heads, IndexLog, QueueIndex, Unit};
 use crate::watermark::Watermark;
 use crate::{Arrivals, Flush};
 
@@ -157,7 +157,7 @@ impl StateMachineTest for Real {
         let disk = SimDisk::new(Rng::seeded(1)).mount();
         let keys = Arc::new(KeyIndex::new(disk.clone(), PathBuf::from("/keys"), 0));
         let log = IndexLog::open(disk, PathBuf::from("/queues"), 0).expect("an empty index");
-        let index = Arc::new(QueueIndex::new(log, []));
+        let index = Arc::new(QueueIndex::new(log, Heads::default()));
         let flush = if model.sync {
             Flush::Sync
         } else {

@@ -18,7 +18,7 @@ use super::target::Target;
 use super::{ExportAs, ExportError, Exported, writing};
 use crate::dispatch::{Dispatch, TOMBSTONES, lite_offsets};
 use crate::losses;
-use crate::queue_index::{Arrival, Head, IndexLog, QueueIndex, Unit};
+use crate::queue_index::{Arrival, Head, Heads, IndexLog, QueueIndex, Unit};
 use crate::segment::Segment;
 use crate::{Error, Settings};
 
@@ -71,7 +71,7 @@ impl<'a> Replay<'a> {
             settings: how.settings,
             disk,
             aside,
-            index: QueueIndex::new(log, []),
+            index: QueueIndex::new(log, Heads::default()),
             keys,
             topics: HashMap::new(),
             read: Counts::default(),
