@@ -10,6 +10,7 @@
 //!        last stored 8 | guarded from 8 | heads
 //! ```
 
+mod frames;
 mod heads;
 mod saved;
 
@@ -26,12 +27,11 @@ use crate::publisher::Publisher;
 use crate::queue_index::{Head, QueueIndex};
 use crate::segment::{file_name, file_start};
 
+use frames::Frames;
 pub(crate) use saved::Saved;
 
 const MAGIC: u32 = 0x4D53_4850;
 const PREFIX: usize = 12;
-/// Heads in one frame of a large checkpoint.
-const HEADS_PER_FRAME: usize = 16_384;
 /// Bytes of changes a generation may have beyond the size of its heads.
 const CHANGES_BYTES: u64 = 4 << 20;
 
@@ -124,12 +124,10 @@ impl Checkpoints {
         }
         let fresh =
             generation.file.is_none() || generation.length > 2 * generation.base + CHANGES_BYTES;
-        let heads = if fresh {
-            self.index.all()
-        } else {
-            changed.clone()
+        let result = match fresh {
+            true => self.write(&mut generation, fresh, &self.index.all(), replay_from),
+            false => self.write(&mut generation, fresh, &changed, replay_from),
         };
-        let result = self.write(&mut generation, fresh, &heads, replay_from);
         if result.is_err() {
             // The next one begins a file of its own and saves all heads.
             generation.file = None;
@@ -168,10 +166,7 @@ impl Checkpoints {
         heads: &[Arc<Head>],
         replay_from: u64,
     ) -> Result<(), Error> {
-        let parts: Vec<Vec<u8>> = heads
-            .chunks(HEADS_PER_FRAME)
-            .map(|heads| heads::encode_all(heads, self.index.log()))
-            .collect();
+        let frames = Frames::of(heads, self.index.log());
         // The heads may point at anything written so far, so that has to be durable first.
         self.flusher.flush()?;
         let durable = self.publisher.mark.durable();
@@ -184,16 +179,7 @@ impl Checkpoints {
             last_stored,
             guard: self.guard,
         };
-        let mut bytes = Vec::new();
-        let empty = heads::encode_all(&[], self.index.log());
-        let (last, parts) = match parts.split_last() {
-            Some((last, parts)) => (last, parts),
-            None => (&empty, &parts[..]),
-        };
-        for part in parts {
-            put_frame(&mut bytes, KIND_PART, position, part);
-        }
-        put_frame(&mut bytes, KIND_WHOLE, position, last);
+        let bytes = frames.seal(position);
         if fresh {
             self.begin(generation, &bytes)?;
         } else if let Some(file) = &generation.file {
@@ -254,8 +240,7 @@ pub(crate) fn begin_anew(
 ) -> Result<(), Error> {
     let doing = "beginning the checkpoints anew";
     disk.create_dir_all(directory).map_err(Error::disk(doing))?;
-    let mut bytes = Vec::new();
-    put_frame(&mut bytes, KIND_WHOLE, position, &0u32.to_be_bytes());
+    let bytes = Frames::default().seal(position);
     let name = file_name(number);
     disk.replace(&directory.join(&name), &bytes)
         .map_err(Error::disk(doing))?;
@@ -266,16 +251,4 @@ pub(crate) fn begin_anew(
         }
     }
     disk.fsync_dir(directory).map_err(Error::disk(doing))
-}
-
-fn put_frame(into: &mut Vec<u8>, kind: u8, position: Position, heads: &[u8]) {
-    let start = into.len();
-    into.extend_from_slice(&MAGIC.to_be_bytes());
-    into.extend_from_slice(&[0; 8]);
-    heads::write_position(into, kind, position);
-    into.extend_from_slice(heads);
-    let length = (into.len() - start) as u32;
-    into[start + 4..start + 8].copy_from_slice(&length.to_be_bytes());
-    let crc = crc32fast::hash(&into[start + PREFIX..]);
-    into[start + 8..start + 12].copy_from_slice(&crc.to_be_bytes());
 }

@@ -20,8 +20,12 @@ use crate::queue_index::{
 /// Bytes of the smallest head: a deleted one whose topic has one letter.
 const HEAD_BYTES: usize = 2 + 1 + 4 + 1;
 
-pub(super) fn write_position(into: &mut Vec<u8>, kind: u8, position: Position) {
-    into.push(kind);
+/// Bytes of what a frame says about the log.
+pub(super) const POSITION: usize = 1 + 5 * 8;
+
+/// What a frame of this kind says about the log.
+pub(super) fn position(kind: u8, position: Position) -> [u8; POSITION] {
+    let mut bytes = [kind; POSITION];
     let Position {
         replay_from,
         durable,
@@ -29,15 +33,17 @@ pub(super) fn write_position(into: &mut Vec<u8>, kind: u8, position: Position) {
         last_stored,
         guard,
     } = position;
-    for field in [
+    let fields = [
         replay_from,
         durable,
         index_end,
         last_stored as u64,
         guard.from.0,
-    ] {
-        into.extend_from_slice(&field.to_be_bytes());
+    ];
+    for (place, field) in bytes[1..].chunks_exact_mut(8).zip(fields) {
+        place.copy_from_slice(&field.to_be_bytes());
     }
+    bytes
 }
 
 pub(super) fn read_position(fields: &mut Fields<'_>) -> Option<(u8, Position)> {
@@ -55,13 +61,11 @@ pub(super) fn read_position(fields: &mut Fields<'_>) -> Option<(u8, Position)> {
 }
 
 /// Moves long tails to the index log and writes all heads down.
-pub(super) fn encode_all(heads: &[Arc<Head>], log: &IndexLog) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(4 + heads.len() * 128);
-    bytes.extend_from_slice(&(heads.len() as u32).to_be_bytes());
+pub(super) fn encode_all(heads: &[Arc<Head>], log: &IndexLog, into: &mut Vec<u8>) {
+    into.extend_from_slice(&(heads.len() as u32).to_be_bytes());
     for head in heads {
-        encode(head, log, &mut bytes);
+        encode(head, log, into);
     }
-    bytes
 }
 
 fn encode(head: &Head, log: &IndexLog, into: &mut Vec<u8>) {
