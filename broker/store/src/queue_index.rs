@@ -20,7 +20,7 @@ use parking_lot::{Mutex, RwLock};
 
 pub(crate) use block::{Block, Fields, Link, Spine};
 pub use entry::IndexEntry;
-pub(crate) use entry::{Run, Unit};
+pub(crate) use entry::{Run, Unit, Units};
 pub(crate) use head::{Arrival, Head, INLINE_ENTRIES, State};
 pub(crate) use heads::Heads;
 pub(crate) use index_log::{FILE_BYTES, IndexLog};

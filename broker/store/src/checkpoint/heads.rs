@@ -14,7 +14,7 @@ use model::{LogOffset, QueueId};
 use super::Position;
 use crate::guard::Guard;
 use crate::queue_index::{
-    Fields, Head, Heads, INLINE_ENTRIES, IndexLog, Link, Run, Spine, State, Unit,
+    Fields, Head, Heads, INLINE_ENTRIES, IndexLog, Link, Run, Spine, State, Unit, Units,
 };
 
 /// Bytes of the smallest head: a deleted one whose topic has one letter.
@@ -172,7 +172,7 @@ fn read_state(fields: &mut Fields<'_>) -> Option<State> {
                 count: fields.u32()?,
             })
         })
-        .collect::<Option<Vec<_>>>()?;
+        .collect::<Option<Units>>()?;
     let spine = (blocks > 0).then(|| Box::new(Spine { blocks, links }));
     let tail = Run { base, units };
     Some(State {

@@ -165,7 +165,10 @@ impl Block {
             number,
             first_stored,
             links,
-            run: Run { base, units },
+            run: Run {
+                base,
+                units: units.into(),
+            },
         })
     }
 

@@ -1,6 +1,7 @@
 //! One position of a queue: which record lies there.
 
 use model::{LogOffset, QueueOffset};
+use smallvec::SmallVec;
 
 /// What the index knows of one record of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,11 +75,14 @@ impl Unit {
     }
 }
 
+/// Most of a million queues hold an entry or two: those need no memory of their own.
+pub(crate) type Units = SmallVec<[Unit; 2]>;
+
 /// Neighbouring entries of one queue, the first at `base`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Run {
     pub base: u64,
-    pub units: Vec<Unit>,
+    pub units: Units,
 }
 
 impl Run {

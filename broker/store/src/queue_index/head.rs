@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use runtime::Planted;
 
 use super::block::{BLOCK_ENTRIES, Block, Link, Spine};
-use super::entry::{IndexEntry, Run, Unit};
+use super::entry::{IndexEntry, Run, Unit, Units};
 use super::index_log::IndexLog;
 
 /// Entries that stay in the head at a checkpoint; more go to a block of their own.
@@ -176,7 +176,7 @@ impl State {
         self.end += u64::from(unit.count);
         let units = &mut self.tail.units;
         if units.len() == units.capacity() {
-            // Most of a million queues hold few entries, and none should pay for many.
+            // None should pay for many that holds few.
             units.reserve_exact((units.len() / 2).max(2));
         }
         units.push(unit);
@@ -204,7 +204,7 @@ impl State {
         self.end = queue_offset;
         self.tail = Run {
             base: queue_offset,
-            units: Vec::new(),
+            units: Units::new(),
         };
         self.spine = None;
     }
