@@ -36,7 +36,6 @@ mod settings;
 mod stats;
 mod store;
 mod time_search;
-mod topic_names;
 mod watermark;
 
 pub use appender::{Appended, Gathered};

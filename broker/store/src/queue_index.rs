@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{QueueId, Topic};
 use parking_lot::{Mutex, RwLock};
+use smallvec::SmallVec;
 
 pub(crate) use block::{Block, Fields, Link, Spine};
 pub use entry::IndexEntry;
@@ -26,6 +27,9 @@ pub(crate) use heads::Heads;
 pub(crate) use index_log::{FILE_BYTES, IndexLog};
 
 use crate::Error;
+
+/// One for each queue that was asked for, in their order.
+type Found<T = Arc<Head>> = SmallVec<[T; 1]>;
 
 pub(crate) struct QueueIndex {
     heads: RwLock<Heads>,
@@ -57,6 +61,39 @@ impl QueueIndex {
 
     pub(crate) fn get(&self, queue: &QueueId) -> Option<Arc<Head>> {
         self.heads.read().get(queue).cloned()
+    }
+
+    /// The heads of queues that records came for together. Most of a million are in no cache
+    /// of the processor: all are looked for before the first is touched, so that it waits for
+    /// several at a time.
+    pub(crate) fn heads_of<'a>(&self, queues: impl Iterator<Item = &'a QueueId> + Clone) -> Found {
+        let found: Found<Option<Arc<Head>>> = {
+            let heads = self.heads.read();
+            let mut last: Option<(&QueueId, Option<&Arc<Head>>)> = None;
+            let places = queues.clone().map(|queue| match last {
+                // Neighbours mostly go to one queue.
+                Some((known, head)) if known == queue => head,
+                _ => last.insert((queue, heads.get(queue))).1,
+            });
+            // Counting who holds a head waits for it, and for all before.
+            let places: Found<Option<&Arc<Head>>> = places.collect();
+            places
+                .into_iter()
+                .map(Option::<&Arc<Head>>::cloned)
+                .collect()
+        };
+        let made = queues.zip(found).map(|(queue, head)| match head {
+            Some(head) => head,
+            None => self.get_or_insert(queue),
+        });
+        made.collect()
+    }
+
+    /// The topic of this name, in the copy that its queues share if it has any; `None` if no
+    /// topic is called so.
+    pub(crate) fn topic(&self, name: &str) -> Option<Topic> {
+        let known = self.heads.read().known_topic(name).cloned();
+        known.or_else(|| Topic::stored(name).ok())
     }
 
     pub(crate) fn get_or_insert(&self, queue: &QueueId) -> Arc<Head> {
@@ -99,8 +136,13 @@ impl QueueIndex {
         before - heads.len()
     }
 
+    /// In the order in which they lie in memory, as far as that can be: going through a million
+    /// heads in any other waits for each.
     pub(crate) fn all(&self) -> Vec<Arc<Head>> {
-        self.heads.read().all().cloned().collect()
+        let heads = self.heads.read();
+        let mut all: Vec<&Arc<Head>> = heads.all().collect();
+        all.sort_unstable_by_key(|head| Arc::as_ptr(head));
+        all.into_iter().cloned().collect()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -138,5 +180,35 @@ impl QueueIndex {
             }
         }
         self.log.drop_below(log_min)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use runtime::{Rng, SimDisk};
+
+    use super::*;
+
+    fn index() -> QueueIndex {
+        let disk = SimDisk::new(Rng::seeded(1)).mount();
+        let log = IndexLog::open(disk, PathBuf::from("/queues"), 0).expect("an empty log opens");
+        QueueIndex::new(log, Heads::default())
+    }
+
+    #[test]
+    fn queues_asked_for_together_are_found_in_their_order_and_made_once() {
+        let index = index();
+        let topic = Topic::parse("t").expect("a topic");
+        let known = index.get_or_insert(&QueueId::new(topic.clone(), 3));
+        let numbers = [5, 5, 3, 4, 5, 3, 3];
+        let queues = numbers.map(|number| QueueId::new(topic.clone(), number));
+        let heads = index.heads_of(queues.iter());
+        let found: Vec<_> = heads.iter().map(|head| head.id.number).collect();
+        assert_eq!(found, numbers);
+        assert!(Arc::ptr_eq(&heads[2], &known) && Arc::ptr_eq(&heads[6], &known));
+        assert!(Arc::ptr_eq(&heads[0], &heads[1]) && Arc::ptr_eq(&heads[0], &heads[4]));
+        assert_eq!((index.len(), index.all().len()), (3, 3));
     }
 }

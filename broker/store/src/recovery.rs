@@ -263,17 +263,16 @@ fn build(
     let end = scan(segments, guard, from, u64::MAX, |record| {
         replay.record(record)
     })?;
-    let (last_stored, replayed) = (replay.last_stored, replay.records);
-    let (lost_at, buried) = (replay.lost_at, replay.buried);
+    let learnt = replay.finish();
     Ok(Indexed {
         index,
         keys,
         from,
         end,
-        last_stored,
-        replayed,
-        lost_at,
-        buried,
+        last_stored: learnt.last_stored,
+        replayed: learnt.records,
+        lost_at: learnt.lost_at,
+        buried: learnt.buried,
     })
 }
 

@@ -94,12 +94,18 @@ impl Request {
     /// Looks up everything that does not need the leader.
     pub(super) fn new(records: Records, bond: Bond, index: &QueueIndex) -> Self {
         let mut waits = false;
-        // Neighbours mostly go to one queue.
-        let mut last = None;
+        let mut heads = index
+            .heads_of(records.dispatches.iter().filter_map(Dispatch::shown))
+            .into_iter();
         let mut members = Vec::with_capacity(records.len());
         for dispatch in records.dispatches {
             waits |= dispatch.waits;
-            members.push(Member::new(dispatch, index, &mut last));
+            let head = if dispatch.is_shown {
+                heads.next()
+            } else {
+                None
+            };
+            members.push(Member::new(dispatch, head, index));
         }
         Self {
             run: records.run,
@@ -118,11 +124,7 @@ impl Request {
 }
 
 impl Member {
-    fn new(dispatch: Dispatch, index: &QueueIndex, last: &mut Option<Arc<Head>>) -> Self {
-        let head = dispatch.shown().map(|queue| match last {
-            Some(known) if known.id == *queue => known.clone(),
-            other => other.insert(index.get_or_insert(queue)).clone(),
-        });
+    fn new(dispatch: Dispatch, head: Option<Arc<Head>>, index: &QueueIndex) -> Self {
         let lite = dispatch.lite.iter();
         Self {
             lite: lite.map(|queue| index.get_or_insert(queue)).collect(),

@@ -51,6 +51,11 @@ impl Heads {
         self.by_queue.get(queue).map(|head| &head.0)
     }
 
+    /// The topic of this name if it has queues.
+    pub(super) fn known_topic(&self, name: &str) -> Option<&Topic> {
+        self.topics.get(name)
+    }
+
     /// The topic of this name, in the copy that its queues share; `None` if no topic is called
     /// so.
     pub(crate) fn topic(&mut self, name: &str) -> Option<Topic> {

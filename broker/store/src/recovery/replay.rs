@@ -11,16 +11,21 @@ use crate::dispatch::{Dispatch, KeyHashes, TOMBSTONES, lite_offsets};
 use crate::key_index::KeyIndex;
 use crate::losses;
 use crate::queue_index::{Arrival, QueueIndex, Unit};
-use crate::topic_names::TopicNames;
 
-/// Topics remembered so that their names are shared by their queues.
-const TOPICS: usize = 65_536;
+/// Entries whose heads are looked for together.
+const TOGETHER: usize = 256;
 
 pub(crate) struct Replay<'a> {
     settings: &'a Settings,
     index: &'a Arc<QueueIndex>,
     keys: &'a KeyIndex,
-    topics: TopicNames,
+    /// Entries on their way to the index, in the order of the log.
+    waiting: Vec<(QueueId, Arrival)>,
+    learnt: Learnt,
+}
+
+/// What records that were read again tell beside their entries.
+pub(crate) struct Learnt {
     pub records: u64,
     pub last_stored: i64,
     /// Where the log first tells of losses.
@@ -40,20 +45,22 @@ impl<'a> Replay<'a> {
             settings,
             index,
             keys,
-            topics: TopicNames::with_limit(TOPICS),
-            records: 0,
-            last_stored,
-            lost_at: None,
-            buried: HashMap::new(),
+            waiting: Vec::with_capacity(TOGETHER),
+            learnt: Learnt {
+                records: 0,
+                last_stored,
+                lost_at: None,
+                buried: HashMap::new(),
+            },
         }
     }
 
     /// Takes the next record of the log. A record whose topic has no sensible name is kept in
     /// the log and shown in no queue.
     pub(crate) fn record(&mut self, record: &RecordView<'_>) {
-        self.records += 1;
-        self.last_stored = self.last_stored.max(record.stored.0);
-        let Some(topic) = self.topics.get(record.topic) else {
+        self.learnt.records += 1;
+        self.learnt.last_stored = self.learnt.last_stored.max(record.stored.0);
+        let Some(topic) = self.index.topic(record.topic) else {
             return;
         };
         let dispatch = Dispatch::of_stored(&topic, record);
@@ -66,7 +73,7 @@ impl<'a> Replay<'a> {
         let stored = record.stored.0;
         if let Some(queue) = dispatch.shown() {
             self.put(
-                queue,
+                queue.clone(),
                 Arrival {
                     queue_offset: record.queue_offset.0,
                     unit,
@@ -77,7 +84,7 @@ impl<'a> Replay<'a> {
         for (queue, queue_offset) in dispatch.lite.iter().zip(lite_offsets(record.properties)) {
             let unit = Unit { count: 1, ..unit };
             self.put(
-                queue,
+                queue.clone(),
                 Arrival {
                     queue_offset,
                     unit,
@@ -93,24 +100,43 @@ impl<'a> Replay<'a> {
                 .ok()
                 .and_then(|name| Topic::stored(name).ok());
             if let Some(topic) = buried {
+                self.settle();
                 self.index.delete(&topic);
-                self.buried.insert(topic, record.log_offset.0);
+                self.learnt.buried.insert(topic, record.log_offset.0);
             }
         }
         let lost = losses::told_by(record).losses;
         if !lost.is_empty() {
             let at = record.log_offset.0;
-            self.lost_at.get_or_insert(at);
+            self.learnt.lost_at.get_or_insert(at);
+            self.settle();
             losses::note(self.index, &lost, at, stored);
         }
     }
 
-    fn put(&self, queue: &QueueId, arrival: Arrival) {
+    /// Puts the last entries in, and says what else was learnt.
+    pub(crate) fn finish(mut self) -> Learnt {
+        self.settle();
+        self.learnt
+    }
+
+    fn put(&mut self, queue: QueueId, arrival: Arrival) {
         // RocketMQ's offsets are signed: a negative one is none.
         if i64::try_from(arrival.queue_offset).is_err() {
             return;
         }
-        let head = self.index.get_or_insert(queue);
-        self.index.put(&head, &arrival);
+        self.waiting.push((queue, arrival));
+        if self.waiting.len() >= TOGETHER {
+            self.settle();
+        }
+    }
+
+    /// Puts what waits into the index: before anything else changes its queues.
+    fn settle(&mut self) {
+        let queues = self.waiting.iter().map(|(queue, _)| queue);
+        let heads = self.index.heads_of(queues);
+        for (head, (_, arrival)) in heads.iter().zip(self.waiting.drain(..)) {
+            self.index.put(head, &arrival);
+        }
     }
 }
