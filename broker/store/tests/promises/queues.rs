@@ -286,6 +286,20 @@ async fn a_deleted_topic_stays_deleted_and_begins_at_zero() {
 }
 
 #[tokio::test]
+async fn a_topic_that_was_deleted_last_of_all_does_not_come_back() {
+    let house = House::new();
+    for topic in ["t", "other", "t"] {
+        house.append(&message(topic, 0, "old")).await;
+    }
+    let topic = Topic::parse("t").expect("a topic");
+    house.store.delete_topic(&topic).await.expect("deleted");
+    house.forget_checkpoints();
+    let house = house.killed().await;
+    assert_eq!(house.store.bounds(&queue("t", 0)), None);
+    assert_eq!(end(&house, &queue("other", 0)), 1);
+}
+
+#[tokio::test]
 async fn nobody_else_writes_tombstones_or_group_records() {
     let house = House::new();
     for topic in ["rmq_sys_TOMBSTONE", system_topics::GROUP] {
