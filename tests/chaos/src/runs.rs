@@ -9,7 +9,7 @@ use runtime::Clock;
 use crate::plan::Plan;
 use crate::report::Report;
 
-const HEADER: &str = "# date\tcommit\ttarget\tflush\tnemesis\tclient\tseed\tcycles\tattempts\tacknowledged\tmedian ms\tworst ms\tverdict\n";
+const HEADER: &str = "# date\tcommit\ttarget\tflush\tnemesis\tclient\tseed\tcycles\tattempts\tacknowledged\tmedian ms\tworst ms\tverdict\tset up as\n";
 
 /// Puts a run into the file, in the place of an earlier one of the same kind.
 pub fn record(file: &Path, plan: &Plan, outcome: &Result<Report>) -> Result<()> {
@@ -54,6 +54,7 @@ fn line(plan: &Plan, outcome: &Result<Report>, date: &str, commit: &str) -> Stri
         &median,
         &worst,
         &verdict,
+        &plan.target.configuration(plan.flush),
     ]
     .join("\t")
 }
@@ -96,9 +97,12 @@ mod tests {
 
     #[test]
     fn a_run_takes_the_place_of_an_earlier_one_of_its_kind() {
-        let kill = "2026-01-01\ta\tmillstream\tsync\tkill\trust\t1\t5\t9\t9\t1\t2\tclean";
-        let power = "2026-01-01\ta\tmillstream\tsync\tpower\trust\t1\t5\t9\t9\t1\t2\tclean";
-        let later = "2026-01-02\tb\tmillstream\tsync\tkill\trust\t2\t5\t9\t9\t1\t2\tclean";
+        let kill =
+            "2026-01-01\ta\tmillstream\tsync\tkill\trust\t1\t5\t9\t9\t1\t2\tclean\tflush=sync";
+        let power =
+            "2026-01-01\ta\tmillstream\tsync\tpower\trust\t1\t5\t9\t9\t1\t2\tclean\tflush=sync";
+        let later =
+            "2026-01-02\tb\tmillstream\tsync\tkill\trust\t2\t5\t9\t9\t1\t2\tclean\tflush=sync";
         let text = put(&put(&put("", kill), power), later);
         assert_eq!(text, format!("{HEADER}{later}\n{power}\n"));
     }

@@ -113,6 +113,7 @@ struct Run<'a> {
     median: &'a str,
     worst: &'a str,
     verdict: &'a str,
+    configuration: &'a str,
 }
 
 impl<'a> Run<'a> {
@@ -134,9 +135,10 @@ impl<'a> Run<'a> {
                     median,
                     worst,
                     verdict,
+                    configuration,
                 ] = &cells[..]
                 else {
-                    anyhow::bail!("{RUNS}: a run has thirteen cells: {line:?}");
+                    anyhow::bail!("{RUNS}: a run has fourteen cells: {line:?}");
                 };
                 Ok(Run {
                     date,
@@ -152,6 +154,7 @@ impl<'a> Run<'a> {
                     median,
                     worst,
                     verdict,
+                    configuration,
                 })
             })
             .collect()
@@ -231,7 +234,20 @@ fn write(rows: &[Row<'_>], runs: &[Run<'_>]) -> String {
             run.seed
         );
     }
+    page.push_str("\nWhat they were set up with:\n\n");
+    let mut settings: Vec<_> = runs.iter().map(setting).collect();
+    settings.sort_unstable();
+    settings.dedup();
+    for setting in settings {
+        let _ = writeln!(page, "- {setting}");
+    }
     page
+}
+
+/// How the broker of a run was set up; the same for all troubles and clients.
+fn setting(run: &Run<'_>) -> String {
+    let flush = run.flush.split(' ').next().unwrap_or_default();
+    format!("{}, {flush}: `{}`", run.target, run.configuration)
 }
 
 fn tests(row: &Row<'_>) -> String {
@@ -263,7 +279,8 @@ mod tests {
 
     const ROW: &str = "8\tkill\tnothing lost\ta.rs#one a.rs#two\tkill async\t-";
     const BARE: &str = "8\tflood\tlimits\t-\t-\tlater";
-    const RUN: &str = "2026-01-02\tabc\tmillstream\tasync\tkill\trust\t1\t25\t9\t8\t10\t20\tclean";
+    const RUN: &str =
+        "2026-01-02\tabc\tmillstream\tasync\tkill\trust\t1\t25\t9\t8\t10\t20\tclean\ta=1";
 
     #[test]
     fn a_row_tells_its_tests_and_its_last_run() {
@@ -272,6 +289,7 @@ mod tests {
         let page = write(&rows, &runs);
         assert!(page.contains("[`one`](../a.rs)<br>[`two`](../a.rs)"));
         assert!(page.contains("| kill async: 2026-01-02, 25 cycles, clean |"));
+        assert!(page.ends_with("\n- millstream, async: `a=1`\n"));
     }
 
     #[test]
