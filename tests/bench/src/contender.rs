@@ -180,7 +180,7 @@ impl Kind {
         match self {
             Kind::Millstream(_) => Ok(()),
             Kind::RocketMq(_) => peers::Jars::rocketmq(rocketmq::VERSION).map(drop),
-            Kind::RocketMqRust => peers::rocketmq_rust().map(drop),
+            Kind::RocketMqRust => peers::RocketMqRust::build().map(drop),
             Kind::Kafka => kafka::bring(),
         }
     }

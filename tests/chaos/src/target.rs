@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::str::FromStr;
 
-use anyhow::{Result, bail, ensure};
-use peers::{Jars, Process, ROCKETMQ_RUST, RocketMq, cache};
+use anyhow::{Result, bail};
+use peers::{Jars, Process, ROCKETMQ_RUST, RocketMq, RocketMqRust};
 
 use crate::plan::Flush;
 
@@ -70,17 +70,21 @@ impl Target {
     /// How it is set up, for whoever reads the figures.
     pub fn configuration(&self, flush: Flush) -> String {
         match self {
-            Target::Millstream(program) => format!(
-                "{}, store.flush={flush}, store.segment-bytes={SEGMENT_BYTES}",
-                program.display()
-            ),
+            Target::Millstream(_) => {
+                format!("store.flush={flush}, store.segment-bytes={SEGMENT_BYTES}")
+            }
             Target::RocketMq => {
                 format!(
                     "RocketMQ {ROCKETMQ}, heap 2 GB; {}",
                     rocketmq_settings(flush).join(", ")
                 )
             }
-            Target::RocketMqRust => format!("rocketmq-rust {ROCKETMQ_RUST}, as it comes"),
+            Target::RocketMqRust => {
+                format!(
+                    "rocketmq-rust {ROCKETMQ_RUST}; {}",
+                    rocketmq_rust_settings(flush).join(", ")
+                )
+            }
         }
     }
 
@@ -93,8 +97,8 @@ impl Target {
                 RocketMq::name_server(&jars, &place.folder, &place.address).map(Some)
             }
             Target::RocketMqRust => {
-                rocketmq_rust()?;
-                bail!("rocketmq-rust is built, but nobody has tried it here yet")
+                let peer = RocketMqRust::build()?;
+                peer.name_server(&place.folder, &place.address).map(Some)
             }
         }
     }
@@ -108,7 +112,11 @@ impl Target {
                 let jars = Jars::rocketmq(ROCKETMQ)?;
                 RocketMq::broker_command(&jars, &place.folder, &place.address, &settings)
             }
-            Target::RocketMqRust => bail!("rocketmq-rust has no start here"),
+            Target::RocketMqRust => {
+                let settings = rocketmq_rust_settings(flush);
+                let settings: Vec<_> = settings.iter().map(String::as_str).collect();
+                RocketMqRust::build()?.broker_command(&place.folder, &place.address, &settings)
+            }
         }
     }
 
@@ -116,7 +124,8 @@ impl Target {
     pub fn ready_words(&self) -> &'static str {
         match self {
             Target::Millstream(_) => "broker  ",
-            Target::RocketMq | Target::RocketMqRust => "boot success",
+            Target::RocketMq => "boot success",
+            Target::RocketMqRust => RocketMqRust::READY,
         }
     }
 
@@ -192,14 +201,19 @@ fn rocketmq_settings(flush: Flush) -> Vec<String> {
     ]
 }
 
-/// Its programs, if somebody has built them: that takes a quarter of an hour.
-fn rocketmq_rust() -> Result<PathBuf> {
-    let folder = cache("rocketmq-rust")?.join(ROCKETMQ_RUST).join("bin");
-    ensure!(
-        folder.join("rocketmq-broker-rust").is_file(),
-        "rocketmq-rust {ROCKETMQ_RUST} is not built: {} holds no program; \
-         `cargo xtask bench --workload W1 --peers rocketmq-rust` builds it",
-        folder.display()
-    );
-    Ok(folder)
+/// The same, as rocketmq-rust calls it.
+fn rocketmq_rust_settings(flush: Flush) -> Vec<String> {
+    let flush = match flush {
+        Flush::Async => "ASYNC_FLUSH",
+        Flush::Sync => "SYNC_FLUSH",
+    };
+    vec![
+        format!("store.flushDiskType = \"{flush}\""),
+        format!("store.mappedFileSizeCommitLog = {SEGMENT_BYTES}"),
+        "broker.enablePropertyFilter = true".to_owned(),
+        // Each has to be less than the next.
+        "store.diskMaxUsedSpaceRatio = 95".to_owned(),
+        "store.diskSpaceCleanForciblyRatio = 96".to_owned(),
+        "store.diskSpaceWarningLevelRatio = 97".to_owned(),
+    ]
 }

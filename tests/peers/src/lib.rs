@@ -26,7 +26,7 @@ pub use maven::{Jars, javac};
 pub use process::Process;
 pub use python::python;
 pub use rocketmq::RocketMq;
-pub use rocketmq_rust::{ROCKETMQ_RUST, rocketmq_rust};
+pub use rocketmq_rust::{ROCKETMQ_RUST, RocketMqRust};
 pub use toolchains::toolchains;
 pub use tools::{cargo_deny, run};
 pub use up::up;
