@@ -211,9 +211,8 @@ fn rocketmq_rust_settings(flush: Flush) -> Vec<String> {
         format!("store.flushDiskType = \"{flush}\""),
         format!("store.mappedFileSizeCommitLog = {SEGMENT_BYTES}"),
         "broker.enablePropertyFilter = true".to_owned(),
-        // Each has to be less than the next.
-        "store.diskMaxUsedSpaceRatio = 95".to_owned(),
-        "store.diskSpaceCleanForciblyRatio = 96".to_owned(),
-        "store.diskSpaceWarningLevelRatio = 97".to_owned(),
+        // Over 85 % it would delete segments of any age, and over 90 % it refuses to start:
+        // neither limit can be raised, and a disk shared with others may be fuller.
+        "store.cleanFileForciblyEnable = false".to_owned(),
     ]
 }
