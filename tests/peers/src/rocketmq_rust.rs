@@ -28,7 +28,9 @@ impl RocketMqRust {
     pub fn build() -> Result<RocketMqRust> {
         let root = cache("rocketmq-rust")?.join(ROCKETMQ_RUST);
         stamp(&root, ROCKETMQ_RUST, || {
-            say("building rocketmq-rust from the Rust registry (once, a quarter of an hour)");
+            say(
+                "building rocketmq-rust from the Rust registry (once; an hour where two cores are shared)",
+            );
             for name in CRATES {
                 run(Command::new("nice")
                     .args([
