@@ -23,7 +23,6 @@ use bytes::Bytes;
 use futures::future::join_all;
 use model::record::{GroupSeal, Unplaced};
 use model::{Checksum, Message, Timestamp, Topic};
-use parking_lot::Mutex;
 use runtime::SteadyWall;
 use smallvec::{SmallVec, smallvec};
 use tokio::sync::oneshot;
@@ -42,6 +41,7 @@ use crate::publisher::Publisher;
 use crate::queue_index::QueueIndex;
 use crate::segment::Segment;
 use crate::segments::Segments;
+use crate::sync::Mutex;
 use crate::{Error, Flush, Records, Settings};
 
 /// Bytes written with one call, unless one request has more.

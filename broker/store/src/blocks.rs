@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use parking_lot::Mutex;
+
+use crate::sync::Mutex;
 
 /// Bytes of a block. It begins at a multiple of them, if its segment has begun there.
 pub(crate) const BLOCK: u64 = 64 << 10;

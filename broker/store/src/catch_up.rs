@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 
 /// Threads that wait for reads of the log at a time. More would only queue at the disk.
 pub(crate) const THREADS: usize = 4;

@@ -17,7 +17,6 @@ mod saved;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use runtime::{Disk, File, Open};
 
 use crate::Error;
@@ -26,6 +25,7 @@ use crate::guard::Guard;
 use crate::publisher::Publisher;
 use crate::queue_index::{Head, QueueIndex};
 use crate::segment::{file_name, file_start};
+use crate::sync::Mutex;
 
 use frames::Frames;
 pub(crate) use saved::Saved;

@@ -6,14 +6,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use model::LogOffset;
-use parking_lot::Mutex;
 use runtime::Moment;
 
 use crate::Error;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Damaged records that are remembered, so that the log of a house with a rotten disk stays
 /// readable.

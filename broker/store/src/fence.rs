@@ -10,13 +10,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
 use runtime::{Disk, File, Open, Tasks};
 
 use crate::Error;
 use crate::health::Health;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const SLOT_BYTES: u64 = 512;
 /// Offset 8, its CRC 4.

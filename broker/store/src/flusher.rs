@@ -15,7 +15,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use runtime::{Clock, Planted, Tasks};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
@@ -24,6 +23,7 @@ use crate::Error;
 use crate::health::Health;
 use crate::publisher::Publisher;
 use crate::segments::Segments;
+use crate::sync::Mutex;
 
 /// Turns of the scheduler that bring nobody new, after which a group is complete that is
 /// smaller than the one before.

@@ -1,12 +1,12 @@
 //! Whether the store still takes writes, and if not, why.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
 use runtime::Space;
 
 use crate::Error;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Set once and for all by a failed flush or write; set and cleared as the disk fills and empties.
 #[derive(Default)]

@@ -8,7 +8,8 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use parking_lot::RwLock;
+
+use crate::sync::RwLock;
 
 /// Bytes in one buffer.
 const BUFFER_BYTES: usize = 1 << 20;

@@ -13,10 +13,10 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
 use runtime::Disk;
 
 use crate::Error;
+use crate::sync::RwLock;
 pub(crate) use file::{Stretch, Unreadable, read_file};
 use files::KeyFiles;
 pub(crate) use files::stretch_of;

@@ -4,7 +4,6 @@
 //! waits for it, and until it is done the keys of older records are not found.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::Topic;
 use model::record::RecordView;
@@ -15,6 +14,7 @@ use crate::key_index::Stretch;
 use crate::recovery::{Durable, walk};
 use crate::segment::Segment;
 use crate::store::Shared;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether somebody is at it.
 #[derive(Default)]

@@ -35,6 +35,7 @@ mod segments;
 mod settings;
 mod stats;
 mod store;
+mod sync;
 mod time_search;
 mod watermark;
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use model::{QueueId, QueueOffset};
-use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use crate::dispatch::KeyHashes;
 use crate::key_index::KeyIndex;
 use crate::queue_index::{Arrival, Head, QueueIndex};
+use crate::sync::Mutex;
 use crate::watermark::Watermark;
 
 /// Learns which queues have grown.

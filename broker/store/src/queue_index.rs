@@ -13,10 +13,8 @@ mod index_log;
 mod lookup;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{QueueId, Topic};
-use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 
 pub(crate) use block::{Block, Fields, Link, Spine};
@@ -27,6 +25,8 @@ pub(crate) use heads::Heads;
 pub(crate) use index_log::{FILE_BYTES, IndexLog};
 
 use crate::Error;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, RwLock};
 
 /// One for each queue that was asked for, in their order.
 type Found<T = Arc<Head>> = SmallVec<[T; 1]>;

@@ -10,11 +10,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use runtime::{Disk, File, Open, Planted};
 
 use crate::Error;
 use crate::segment::{END, Segment, file_name, file_start};
+use crate::sync::Mutex;
 
 /// Files kept: the next segment and the one after it.
 const LIMIT: usize = 2;

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use parking_lot::{Condvar, Mutex};
 use runtime::{Clock, Disk, File, Moment, Open, Planted, Space, Tasks};
 
 use crate::recycle_pool::RecyclePool;
 use crate::segment::{Segment, file_name};
+use crate::sync::{Condvar, Mutex};
 use crate::{Error, Flush};
 
 /// Ends the name of a file that is not ready to be used.

@@ -1,8 +1,8 @@
 //! What the store counts about itself.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use runtime::Space;
+
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// A snapshot of the store's counters and gauges.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::record::{Unplaced, view};
 use model::{Checksum, IndexKey, LogOffset, QueueId, QueueOffset, Timestamp, Topic};
-use parking_lot::Mutex;
 use runtime::{Clock, Disk, DiskLock, SteadyWall, Tasks};
 
 use crate::appender::{Appender, Collaborators, Gathered};
@@ -30,6 +29,7 @@ use crate::reserve::Reserve;
 use crate::retention::first_stored;
 use crate::segments::{Segments, common_bytes};
 use crate::stats::Counters;
+use crate::sync::Mutex;
 use crate::time_search::Boundary;
 use crate::watermark::Watermark;
 use crate::{

@@ -1,10 +1,9 @@
 //! How far the log is written, durable, confirmed, and therefore visible.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-
 use runtime::Planted;
 
 use crate::Flush;
+use crate::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// One bound for all readers: nobody sees a record that ends behind it.
 pub(crate) struct Watermark {

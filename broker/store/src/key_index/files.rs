@@ -8,12 +8,12 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use runtime::{Disk, File, Open};
 
 use super::file::{Fence, Stretch, Unreadable, encode};
 use crate::Error;
 use crate::segment::{file_name, file_start};
+use crate::sync::Mutex;
 
 /// Files that are kept open with their fences, in each of two generations.
 const OPEN_FILES: usize = 32;

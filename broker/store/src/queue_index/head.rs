@@ -1,14 +1,14 @@
 //! What is in memory of one queue: where it begins and ends, and its newest entries.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
 use model::QueueId;
-use parking_lot::Mutex;
 use runtime::Planted;
 
 use super::block::{BLOCK_ENTRIES, Block, Link, Spine};
 use super::entry::{IndexEntry, Run, Unit, Units};
 use super::index_log::IndexLog;
+
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Entries that stay in the head at a checkpoint; more go to a block of their own.
 pub(crate) const INLINE_ENTRIES: usize = 16;

@@ -9,12 +9,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use runtime::{Disk, File, Open};
 
 use super::block::{BLOCK_LIMIT, Block};
 use crate::Error;
 use crate::segment::{file_name, file_start};
+use crate::sync::Mutex;
 
 /// Bytes in one file of the index log.
 pub(crate) const FILE_BYTES: u64 = 64 << 20;

@@ -1,7 +1,6 @@
 //! Finds entries that are no longer in a head: from the newest block back, in long hops.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use runtime::Tasks;
 
@@ -11,6 +10,7 @@ use super::entry::IndexEntry;
 use super::head::Head;
 use super::index_log::{Found, IndexLog};
 use crate::Error;
+use crate::sync::atomic::Ordering;
 
 impl QueueIndex {
     /// Up to `limit` entries from `queue_offset` on, in order. Entries older than the queue's
