@@ -12,10 +12,11 @@
 //! ```
 
 mod batch;
+mod combiner;
 mod request;
+mod slot;
 mod write;
 
-use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -24,12 +25,11 @@ use futures::future::join_all;
 use model::record::{GroupSeal, Unplaced};
 use model::{Checksum, Message, Timestamp, Topic};
 use runtime::SteadyWall;
-use smallvec::{SmallVec, smallvec};
-use tokio::sync::oneshot;
 
 use batch::CopyBuffer;
+use combiner::{Combiner, Entered, Finished};
 pub use request::Appended;
-use request::{Bond, Outcome, Request, Written};
+use request::{Bond, Request, Written};
 
 use crate::dispatch::TOMBSTONES;
 use crate::fence::Fence;
@@ -41,21 +41,16 @@ use crate::publisher::Publisher;
 use crate::queue_index::QueueIndex;
 use crate::segment::Segment;
 use crate::segments::Segments;
-use crate::sync::Mutex;
 use crate::{Error, Flush, Records, Settings};
-
-/// Bytes written with one call, unless one request has more.
-const BATCH_BYTES: u64 = 256 << 10;
-/// Bytes after which the leader's role is handed on.
-const LEADERSHIP_BYTES: u64 = 8 << 20;
 
 /// Appends to the log. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Appender {
-    shared: Arc<Shared>,
+    combiner: Arc<Combiner<Writer>>,
 }
 
-struct Shared {
+/// Writes for all who wait, whoever has it do so.
+struct Writer {
     settings: Arc<Settings>,
     time: Arc<SteadyWall>,
     segments: Arc<Segments>,
@@ -67,16 +62,6 @@ struct Shared {
     guard: Guard,
     fence: Arc<Fence>,
     seal: GroupSeal,
-    queue: Mutex<Queue>,
-    /// The leader's own; nobody else locks it.
-    tail: Mutex<Tail>,
-}
-
-/// Guards who waits and whether somebody writes.
-#[derive(Default)]
-struct Queue {
-    requests: VecDeque<Request>,
-    led: bool,
 }
 
 /// Where the log ends.
@@ -86,16 +71,6 @@ struct Tail {
     last_stored: i64,
     buffer: CopyBuffer,
 }
-
-/// The leader's role on its way to the next one. If that one has gone, its request is written
-/// all the same, and the role goes on.
-pub(crate) struct Leadership {
-    appender: Appender,
-    request: Option<Box<Request>>,
-}
-
-/// A request that is written, or that waits for whoever leads.
-type Entered = Result<Written, oneshot::Receiver<Outcome>>;
 
 /// What became of records that were gathered.
 pub struct Gathered<E = Error> {
@@ -128,7 +103,7 @@ impl Appender {
     ) -> Self {
         let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let buffer = CopyBuffer::new(with.ring.clone());
-        let shared = Shared {
+        let writer = Writer {
             settings: with.settings,
             time: with.time,
             segments: with.segments,
@@ -140,16 +115,15 @@ impl Appender {
             guard: with.guard,
             fence: with.fence,
             seal: GroupSeal::new(nobody, Checksum::Record),
-            queue: Mutex::default(),
-            tail: Mutex::new(Tail {
-                segment,
-                position,
-                last_stored,
-                buffer,
-            }),
+        };
+        let tail = Tail {
+            segment,
+            position,
+            last_stored,
+            buffer,
         };
         Self {
-            shared: Arc::new(shared),
+            combiner: Arc::new(Combiner::new(writer, tail)),
         }
     }
 
@@ -157,7 +131,7 @@ impl Appender {
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        let request = Request::new(records, Bond::Group, &self.shared.index);
+        let request = Request::new(records, Bond::Group, &self.writer().index);
         self.run(request).await?.results.into_iter().collect()
     }
 
@@ -165,7 +139,7 @@ impl Appender {
     /// are written together.
     pub(crate) async fn append_each(&self, records: Records) -> Vec<Result<Appended, Error>> {
         let count = records.len();
-        let request = Request::new(records, Bond::Neighbours, &self.shared.index);
+        let request = Request::new(records, Bond::Neighbours, &self.writer().index);
         each_of(self.run(request).await, count)
     }
 
@@ -174,8 +148,8 @@ impl Appender {
         let count = each.len();
         let groups = groups.into_iter().map(|group| (group, Bond::Group));
         let all = std::iter::once((each, Bond::Neighbours)).chain(groups);
-        let requests = all.map(|(records, bond)| Request::new(records, bond, &self.shared.index));
-        let entered = self.enter(requests.collect()).into_iter();
+        let requests = all.map(|(records, bond)| Request::new(records, bond, &self.writer().index));
+        let entered = self.combiner.enter(requests.collect()).into_iter();
         let outcomes = join_all(entered.map(|entered| self.finish(entered))).await;
         let mut outcomes = outcomes.into_iter();
         let each = outcomes.next().expect("each request has an outcome");
@@ -194,9 +168,9 @@ impl Appender {
             0,
             Bytes::copy_from_slice(topic.as_str().as_bytes()),
         );
-        message.born = Timestamp(self.shared.time.now());
+        message.born = Timestamp(self.writer().time.now());
         let record = Unplaced::encode(&message, message.born_host, Checksum::Record)?;
-        let mut request = Request::new(record.into(), Bond::Neighbours, &self.shared.index);
+        let mut request = Request::new(record.into(), Bond::Neighbours, &self.writer().index);
         request.deletes = Some(topic);
         let mut results = self.run(request).await?.results;
         results
@@ -208,108 +182,37 @@ impl Appender {
     /// Resolves once every append that was under way is written or refused, given that later
     /// ones are refused.
     pub(crate) async fn settle(&self) {
-        while self.shared.queue.lock().led {
+        while self.combiner.is_led() {
             // The role may be on its way to a task that has yet to run.
             tokio::task::yield_now().await;
         }
     }
 
     async fn run(&self, request: Request) -> Result<Written, Error> {
-        let entered = self.enter(vec![request]).pop();
+        let entered = self.combiner.enter(vec![request]).pop();
         let entered = entered.expect("each request has entered");
         self.finish(entered).await
     }
 
-    async fn finish(&self, entered: Entered) -> Result<Written, Error> {
-        let mut written = match entered {
-            Ok(written) => written,
-            Err(outcome) => match outcome.await {
-                Ok(Outcome::Done(written)) => return Ok(written),
-                Ok(Outcome::Lead(leadership)) => leadership.lead(),
-                Err(_) => return Err(Error::Closed),
-            },
+    async fn finish(&self, entered: Entered<Writer>) -> Result<Written, Error> {
+        let mut written = match combiner::finish(entered).await {
+            Some(Finished::Led(written)) => written,
+            Some(Finished::Told(written)) => return Ok(written),
+            None => return Err(Error::Closed),
         };
         // The leader waits for the flush by itself.
-        if self.shared.settings.flush == Flush::Sync && written.end > 0 {
+        if self.writer().settings.flush == Flush::Sync && written.end > 0 {
             if !written.waits {
-                self.shared.flusher.when_durable(written.end, drop);
-            } else if let Err(error) = self.shared.flusher.durable(written.end).await {
+                self.writer().flusher.when_durable(written.end, drop);
+            } else if let Err(error) = self.writer().flusher.durable(written.end).await {
                 written.fail(0, &error);
             }
         }
         Ok(written)
     }
 
-    /// Writes the requests and what else is queued, or queues them behind the leader.
-    fn enter(&self, mut requests: Vec<Request>) -> SmallVec<[Entered; 1]> {
-        let mut queue = self.shared.queue.lock();
-        let leads = !std::mem::replace(&mut queue.led, true);
-        let waiting = requests.iter_mut().skip(usize::from(leads));
-        let waiting = waiting.map(|request| {
-            let (reply, outcome) = oneshot::channel();
-            request.reply = Some(reply);
-            Err(outcome)
-        });
-        if !leads {
-            let entered = waiting.collect();
-            queue.requests.extend(requests);
-            return entered;
-        }
-        drop(queue);
-        let waiting: SmallVec<[Entered; 1]> = waiting.collect();
-        let mut entered = smallvec![Ok(self.lead(requests))];
-        entered.extend(waiting);
-        entered
-    }
-
-    /// Leads until nobody waits or enough is written; returns what became of the first of
-    /// `requests`, to which nobody else is told the outcome.
-    fn lead(&self, mut requests: Vec<Request>) -> Written {
-        let watch = LeaderWatch {
-            shared: &self.shared,
-        };
-        let mut tail = self.shared.tail.lock();
-        let mut written = None;
-        let mut led = 0;
-        loop {
-            let batch = requests.drain(..);
-            led += self.shared.write(&mut tail, batch, &mut written);
-            let mut queue = self.shared.queue.lock();
-            if queue.requests.is_empty() {
-                queue.led = false;
-                break;
-            }
-            if led >= LEADERSHIP_BYTES {
-                let next = queue.requests.pop_front();
-                drop(queue);
-                drop(tail);
-                self.hand_over(next);
-                break;
-            }
-            let mut bytes = 0;
-            while bytes < BATCH_BYTES {
-                let Some(request) = queue.requests.pop_front() else {
-                    break;
-                };
-                bytes += request.bytes();
-                requests.push(request);
-            }
-        }
-        drop(watch);
-        written.expect("every request of a batch is answered")
-    }
-
-    fn hand_over(&self, next: Option<Request>) {
-        let Some(mut request) = next else { return };
-        let reply = request.reply.take();
-        let leadership = Leadership {
-            appender: self.clone(),
-            request: Some(Box::new(request)),
-        };
-        if let Some(reply) = reply {
-            // If the sender has gone, dropping the role hands it on.
-            let _ = reply.send(Outcome::Lead(leadership));
-        }
+    fn writer(&self) -> &Writer {
+        &self.combiner.work
     }
 }
 
@@ -317,37 +220,5 @@ fn each_of(outcome: Result<Written, Error>, count: usize) -> Vec<Result<Appended
     match outcome {
         Ok(written) => written.results,
         Err(error) => (0..count).map(|_| Err(error.again())).collect(),
-    }
-}
-
-impl Leadership {
-    fn lead(mut self) -> Written {
-        let request = self.request.take().expect("a role is taken up once");
-        self.appender.lead(vec![*request])
-    }
-}
-
-impl Drop for Leadership {
-    fn drop(&mut self) {
-        if let Some(request) = self.request.take() {
-            // Nobody asks for the outcome any more.
-            let _ = self.appender.lead(vec![*request]);
-        }
-    }
-}
-
-/// If the leader panics, what it wrote is unknown: nobody may lead after it.
-struct LeaderWatch<'a> {
-    shared: &'a Shared,
-}
-
-impl Drop for LeaderWatch<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.shared.health.break_with("an append panicked".into());
-            let mut queue = self.shared.queue.lock();
-            queue.led = false;
-            queue.requests.clear();
-        }
     }
 }

@@ -9,9 +9,11 @@
 mod scheduled;
 
 #[cfg(not(all(test, any(scheduler = "loom", scheduler = "shuttle"))))]
-pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
+pub(crate) use parking_lot::{Condvar, Mutex, RwLock};
 #[cfg(not(all(test, any(scheduler = "loom", scheduler = "shuttle"))))]
 pub(crate) use std::sync::atomic;
 
+#[cfg(all(test, scheduler = "loom"))]
+pub(crate) use scheduled::explore;
 #[cfg(all(test, any(scheduler = "loom", scheduler = "shuttle")))]
-pub(crate) use scheduled::{Condvar, Mutex, MutexGuard, RwLock, atomic};
+pub(crate) use scheduled::{Condvar, Mutex, RwLock, atomic};

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use model::record::{self, Run};
 use runtime::File;
-use tokio::sync::oneshot;
 
-use super::request::{Appended, Outcome, Request, Written};
+use super::Writer;
+use super::combiner::Reply;
+use super::request::{Appended, Request, Written};
 use crate::Error;
 use crate::hot_ring::HotRing;
 use crate::publisher::StagedRecord;
@@ -53,7 +54,7 @@ impl Piece {
 pub(super) struct Answer {
     pub written: Written,
     /// `None`: the leader itself.
-    pub reply: Option<oneshot::Sender<Outcome>>,
+    pub reply: Option<Reply<Writer>>,
     /// Results that no write can change any more.
     settled: usize,
     /// Where the last placed record ends.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use model::record::Run;
 use model::{LogOffset, QueueId, QueueOffset, Timestamp, Topic, system_topics};
-use tokio::sync::oneshot;
 
-use super::Leadership;
+use super::Writer;
+use super::combiner::Reply;
 use crate::dispatch::{Dispatch, KeyHashes, TOMBSTONES, Tags};
 use crate::losses::LOST;
 use crate::queue_index::{Head, QueueIndex};
@@ -36,7 +36,7 @@ pub(super) struct Request {
     /// Whether the sender waits for the flush.
     pub waits: bool,
     /// `None`: the sender is the leader.
-    pub reply: Option<oneshot::Sender<Outcome>>,
+    pub reply: Option<Reply<Writer>>,
 }
 
 /// What the records of a request have to do with each other.
@@ -60,13 +60,6 @@ pub(super) struct Member {
     /// Its own queue; `None` if no queue shows it.
     pub head: Option<Arc<Head>>,
     pub lite: Vec<Arc<Head>>,
-}
-
-/// What a sender that is not the leader hears.
-pub(super) enum Outcome {
-    Done(Written),
-    /// Nobody leads any more: the sender goes on with its own request.
-    Lead(Leadership),
 }
 
 /// What became of a request.
@@ -115,11 +108,6 @@ impl Request {
             waits,
             reply: None,
         }
-    }
-
-    /// Bytes it takes, but for what the leader adds.
-    pub(super) fn bytes(&self) -> u64 {
-        self.run.bytes()
     }
 }
 

@@ -1,85 +1,43 @@
 //! What the leader does: offsets, places, one write, answers.
 
-use std::sync::Arc;
-
-use model::properties::{INNER_BASE, INNER_MULTI_QUEUE_OFFSET};
-use model::record::{Run, Unplaced, decode, write_blank};
+use model::record::{Run, write_blank};
 use model::{LogOffset, QueueId, QueueOffset, Timestamp, Topic, system_topics};
 use smallvec::SmallVec;
 
 use super::batch::{Answer, Batch};
-use super::request::{Appended, Bond, Member, Outcome, Request, Written};
-use super::{BATCH_BYTES, Shared, Tail};
-use crate::dispatch::{KeyHashes, Tags, lite_offsets_text};
+use super::combiner::{Outcome, Reply, Work};
+use super::request::{Appended, Bond, Member, Request, Written};
+use super::slot::{Entries, Slot, give_back};
+use super::{Tail, Writer};
+use crate::dispatch::KeyHashes;
 use crate::publisher::StagedRecord;
-use crate::queue_index::{Arrival, Head, QueueIndex, Unit};
+use crate::queue_index::{Arrival, Unit};
 use crate::{Error, Flush};
 
 /// Bytes a segment must have left behind its last record for the blank that ends it.
 pub(super) const BLANK: u64 = 8;
 
-/// Queues that show a record, its own first unless no queue shows it, with its offsets there.
-type Entries = SmallVec<[(Arc<Head>, u64); 1]>;
+impl Work for Writer {
+    type Request = Request;
+    type Written = Written;
+    type Tail = Tail;
+    const BATCH_BYTES: u64 = 256 << 10;
+    const LEADERSHIP_BYTES: u64 = 8 << 20;
 
-/// A record that has its offsets, but not yet its place in the log.
-struct Slot {
-    queue: QueueId,
-    tags: Tags,
-    keys: KeyHashes,
-    count: u32,
-    entries: Entries,
-    /// The first entry is that of the record's own queue.
-    shown: bool,
-}
-
-impl Slot {
-    /// Takes the offsets of a record of the run.
-    fn take(
-        mut member: Member,
-        run: &mut Run,
-        record: usize,
-        index: &QueueIndex,
-    ) -> Result<Slot, Error> {
-        member.refresh(index);
-        let shown = member.head.is_some();
-        let mut entries = Entries::new();
-        if let Some(head) = member.head {
-            let offset = head.take(member.count);
-            entries.push((head, offset));
-        }
-        let first_lite = entries.len();
-        for head in member.lite {
-            let offset = head.take(1);
-            entries.push((head, offset));
-        }
-        let base = entries.first().map(|own| own.1);
-        let base = base.filter(|_| shown && member.inner_batch);
-        let lite = &entries[first_lite..];
-        if base.is_some() || !lite.is_empty() {
-            let lite: Vec<u64> = lite.iter().map(|entry| entry.1).collect();
-            tell_offsets(run, record, base, &lite).inspect_err(|_| give_back(&entries))?;
-        }
-        Ok(Slot {
-            queue: member.queue,
-            tags: member.tags,
-            keys: member.keys,
-            count: member.count,
-            entries,
-            shown,
-        })
+    /// What it takes, but for what the leader adds.
+    fn bytes(request: &Request) -> u64 {
+        request.run.bytes()
     }
-}
 
-/// Offsets of records that are not written are given out again.
-fn give_back(entries: &[(Arc<Head>, u64)]) {
-    for (head, offset) in entries.iter().rev() {
-        head.give_back(*offset);
+    fn reply(request: &mut Request) -> &mut Option<Reply<Self>> {
+        &mut request.reply
     }
-}
 
-impl Shared {
-    /// Writes all requests. Returns how many bytes went to the log.
-    pub(super) fn write(
+    fn leader_panicked(&self) {
+        self.health.break_with("an append panicked".into());
+    }
+
+    fn write(
         &self,
         tail: &mut Tail,
         requests: impl Iterator<Item = Request>,
@@ -108,7 +66,7 @@ impl Shared {
                         reserved.and_then(|()| self.add(tail, &mut batch, member, record, own));
                     placed &= added.is_ok();
                     batch.answer(added);
-                    if batch.bytes >= BATCH_BYTES {
+                    if batch.bytes >= Self::BATCH_BYTES {
                         // Whoever waits has its answer already.
                         let _ = self.commit(tail, &mut batch, own);
                     }
@@ -116,7 +74,7 @@ impl Shared {
             }
             batch.close(&mut tail.buffer);
             let deletes = request.deletes.filter(|_| placed);
-            if batch.bytes >= BATCH_BYTES || deletes.is_some() {
+            if batch.bytes >= Self::BATCH_BYTES || deletes.is_some() {
                 let written = self.commit(tail, &mut batch, own).is_ok();
                 if let Some(topic) = deletes.filter(|_| written) {
                     // Whoever holds a head of the topic looks it up again for the next record.
@@ -130,7 +88,9 @@ impl Shared {
         }
         tail.position - before
     }
+}
 
+impl Writer {
     /// Puts a record into the batch, right behind what is there.
     fn add(
         &self,
@@ -417,26 +377,4 @@ impl Shared {
         tail.segment = next;
         Ok(())
     }
-}
-
-/// Writes offsets into the properties of a record that only the leader knows: the first offset
-/// of an inner batch, and those of lite queues.
-fn tell_offsets(
-    run: &mut Run,
-    record: usize,
-    base: Option<u64>,
-    lite: &[u64],
-) -> Result<(), Error> {
-    run.place(record, QueueOffset(0), LogOffset(0), Timestamp(0));
-    let mut stored = decode(&run.to_bytes(record))?;
-    let properties = &mut stored.message.properties;
-    if let Some(base) = base {
-        properties.set(INNER_BASE, base);
-    }
-    if !lite.is_empty() {
-        properties.set(INNER_MULTI_QUEUE_OFFSET, lite_offsets_text(lite));
-    }
-    let told = Unplaced::encode(&stored.message, stored.store_host, stored.checksum)?;
-    run.replace(record, told);
-    Ok(())
 }

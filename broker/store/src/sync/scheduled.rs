@@ -76,3 +76,12 @@ impl<T> RwLock<T> {
         self.0.write().expect(POISONED)
     }
 }
+
+/// Tries every order of steps in which no more than three times somebody is stopped who could
+/// go on; `LOOM_MAX_PREEMPTIONS` tries more.
+#[cfg(scheduler = "loom")]
+pub(crate) fn explore(run: impl Fn() + Send + Sync + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = model.preemption_bound.or(Some(3));
+    model.check(run);
+}
