@@ -12,12 +12,16 @@
 //! A flush that failed is never repeated: the kernel may have dropped the pages and say yes the
 //! second time.
 
+mod waiters;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use runtime::{Clock, Planted, Tasks};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
+
+use waiters::{Done, Round, Waiters};
 
 use crate::Error;
 use crate::health::Health;
@@ -37,70 +41,9 @@ pub(crate) struct Flusher {
     health: Arc<Health>,
     clock: Clock,
     tasks: Tasks,
-    state: Mutex<State>,
+    waiters: Arc<Waiters>,
     /// Held while a flush runs.
     flushing: Mutex<()>,
-}
-
-/// Guards who waits for what.
-#[derive(Default)]
-struct State {
-    waiters: Vec<Waiter>,
-    running: bool,
-    last: Group,
-}
-
-struct Waiter {
-    end: u64,
-    done: Box<dyn FnOnce(Result<(), Error>) + Send>,
-}
-
-/// Those whom one flush was for, and how long it took.
-#[derive(Clone, Copy, Default)]
-struct Group {
-    waiters: usize,
-    took: Duration,
-}
-
-/// Flushes under way. If they do not come to their end, because the tasks are over or one of
-/// them panicked, those who wait hear of it.
-struct Round {
-    flusher: Arc<Flusher>,
-    ended: bool,
-}
-
-impl Round {
-    /// Flushes until nobody waits.
-    async fn run(mut self) {
-        while !self.ended {
-            self.flusher.gather().await;
-            let began = self.flusher.clock.now();
-            let flusher = self.flusher.clone();
-            let flush = self
-                .flusher
-                .tasks
-                .blocking("flush", move || flusher.flush());
-            let Ok(result) = flush.await else { return };
-            let took = self.flusher.clock.now().since(began);
-            self.ended = self.flusher.settle(&result, took);
-        }
-    }
-}
-
-impl Drop for Round {
-    fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        let waiters = {
-            let mut state = self.flusher.state.lock();
-            state.running = false;
-            std::mem::take(&mut state.waiters)
-        };
-        for waiter in waiters {
-            (waiter.done)(Err(Error::Closed));
-        }
-    }
 }
 
 impl Flusher {
@@ -117,7 +60,7 @@ impl Flusher {
             health,
             clock,
             tasks,
-            state: Mutex::default(),
+            waiters: Arc::default(),
             flushing: Mutex::default(),
         }
     }
@@ -128,31 +71,37 @@ impl Flusher {
         end: u64,
         done: impl FnOnce(Result<(), Error>) + Send + 'static,
     ) {
-        let done: Box<dyn FnOnce(Result<(), Error>) + Send> = if Planted::AckBeforeFlush.is_active()
-        {
+        let done: Done = if Planted::AckBeforeFlush.is_active() {
             done(Ok(()));
             Box::new(drop)
         } else {
             Box::new(done)
         };
-        let start = {
-            let mut state = self.state.lock();
-            state.waiters.push(Waiter { end, done });
-            !std::mem::replace(&mut state.running, true)
-        };
-        if start {
-            let round = Round {
-                flusher: self.clone(),
-                ended: false,
-            };
+        if let Some(round) = self.waiters.add(end, done) {
             // It ends by itself when nobody waits any more.
-            drop(self.tasks.spawn("flushes", round.run()));
+            drop(self.tasks.spawn("flushes", self.clone().run(round)));
+        }
+    }
+
+    /// Flushes until nobody waits.
+    async fn run(self: Arc<Self>, mut round: Round) {
+        while !round.has_ended() {
+            self.gather().await;
+            let began = self.clock.now();
+            let flusher = self.clone();
+            let flush = self.tasks.blocking("flush", move || flusher.flush());
+            let Ok(result) = flush.await else { return };
+            let took = self.clock.now().since(began);
+            let durable = self.publisher.mark.durable();
+            round.settle(durable, result.is_err(), took, || self.health.read_only());
         }
     }
 
     /// Resolves once the log is durable up to `end`.
     pub(crate) async fn durable(self: &Arc<Self>, end: u64) -> Result<(), Error> {
         if self.publisher.mark.durable() >= end {
+            // Whoever flushed may not have shown it yet, and what is promised can be read.
+            self.publisher.advance();
             return Ok(());
         }
         let (done, durable) = oneshot::channel();
@@ -165,11 +114,11 @@ impl Flusher {
 
     /// Resolves when the next group is complete.
     async fn gather(&self) {
-        let last = self.state.lock().last;
+        let last = self.waiters.last_group();
         let began = self.clock.now();
         let (mut waiting, mut quiet) = (0, 0);
         loop {
-            let before = std::mem::replace(&mut waiting, self.state.lock().waiters.len());
+            let before = std::mem::replace(&mut waiting, self.waiters.count());
             quiet = if waiting > before { 0 } else { quiet + 1 };
             let turns = if waiting < last.waiters {
                 QUIET_TURNS
@@ -182,34 +131,6 @@ impl Flusher {
             }
             yield_now().await;
         }
-    }
-
-    /// Answers those whose bytes are durable now, or cannot become so; true if nobody is left.
-    fn settle(&self, result: &Result<(), Error>, took: Duration) -> bool {
-        let durable = self.publisher.mark.durable();
-        let (done, over) = {
-            let mut state = self.state.lock();
-            let all = std::mem::take(&mut state.waiters);
-            let (done, rest): (Vec<_>, Vec<_>) = all
-                .into_iter()
-                .partition(|waiter| result.is_err() || waiter.end <= durable);
-            state.running = !rest.is_empty();
-            state.waiters = rest;
-            state.last = Group {
-                waiters: done.len(),
-                took,
-            };
-            (done, !state.running)
-        };
-        for waiter in done {
-            let failed = if waiter.end > durable {
-                self.health.read_only()
-            } else {
-                None
-            };
-            (waiter.done)(failed.map_or(Ok(()), Err));
-        }
-        over
     }
 
     /// Makes all that is written now durable. Waits for the disk.
