@@ -34,7 +34,9 @@ impl Shared {
         }
         if nearly_full(space) {
             let segments = self.segments.all();
-            if let [oldest, _, ..] = &segments[..] {
+            if let [oldest, _, ..] = &segments[..]
+                && self.is_shown(oldest)
+            {
                 tracing::warn!(?space, segment = ?oldest.path, "the disk is nearly full");
                 self.delete_below(oldest.end())?;
                 self.segments.drop_recycled();
@@ -71,6 +73,9 @@ impl Shared {
         let Some((oldest, others)) = segments.split_first() else {
             return Ok(None);
         };
+        if !self.is_shown(oldest) {
+            return Ok(None);
+        }
         for next in others {
             // A segment whose first record is damaged is no older than the one behind it.
             if let Some(began) = first_stored(next)? {
@@ -78,6 +83,12 @@ impl Shared {
             }
         }
         Ok(None)
+    }
+
+    /// Whether readers may see all of a segment. Before, its records would enter their queues
+    /// after it has gone, and the next start would miss it.
+    fn is_shown(&self, segment: &Segment) -> bool {
+        segment.end() <= self.publisher.mark.visible()
     }
 
     /// Takes everything below `end`, where a segment begins, out of log and indexes.
