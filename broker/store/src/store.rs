@@ -1,5 +1,8 @@
 //! The store as a whole: opened, asked, ticking, closed.
 
+#[cfg(all(test, scheduler = "shuttle"))]
+mod schedules;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -8,6 +8,7 @@ mod fuzz;
 mod instructions;
 mod lint;
 mod reliability;
+mod schedules;
 mod set_up;
 mod simulate;
 mod suite;
@@ -42,6 +43,8 @@ cargo xtask <command>
   reliability [--check]
                   writes docs/reliability.md from its rows and runs, or says whether it is stale
   planted [BUG]   bugs made on purpose, and within how many seeds each is found
+  schedules       threads of the log's append path in every order, within bounds (loom), and in
+                  orders drawn from a seed (shuttle)
   fuzz [--minutes M] [TARGET]
                   every decoder and the recovery against bytes a fuzzer makes up, M minutes
                   each (1), two at a time; what is new is added to tests/fuzz/corpus
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         ["reliability", "--check"] => reliability::page(true),
         ["planted"] => simulate::planted(None),
         ["planted", bug] => simulate::planted(Some(bug)),
+        ["schedules"] => schedules::all(),
         ["fuzz", ref options @ ..] => fuzz::run(options),
         ["instructions"] => instructions::guard(false),
         ["instructions", "--accept"] => instructions::guard(true),
