@@ -23,7 +23,7 @@ use super::*;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Schedules tried of each kind; `SHUTTLE_SCHEDULES` tries more.
-const SCHEDULES: usize = 30;
+const SCHEDULES: usize = 120;
 const SEED: u64 = 1;
 /// Changes of priority in a schedule that mostly lets one thread run.
 const CHANGES: usize = 4;
