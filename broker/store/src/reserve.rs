@@ -6,11 +6,11 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use runtime::{Disk, Open};
 
 use crate::Error;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Most that is kept back, in bytes.
 const AT_MOST: u64 = 8 << 20;
