@@ -67,20 +67,25 @@ impl QueueIndex {
     /// of the processor: all are looked for before the first is touched, so that it waits for
     /// several at a time.
     pub(crate) fn heads_of<'a>(&self, queues: impl Iterator<Item = &'a QueueId> + Clone) -> Found {
+        let most = queues.size_hint().1.unwrap_or_default();
         let found: Found<Option<Arc<Head>>> = {
             let heads = self.heads.read();
+            let mut places: Found<Option<&Arc<Head>>> = Found::with_capacity(most);
             let mut last: Option<(&QueueId, Option<&Arc<Head>>)> = None;
-            let places = queues.clone().map(|queue| match last {
-                // Neighbours mostly go to one queue.
-                Some((known, head)) if known == queue => head,
-                _ => last.insert((queue, heads.get(queue))).1,
-            });
+            for queue in queues.clone() {
+                places.push(match last {
+                    // Neighbours mostly go to one queue.
+                    Some((known, head)) if known == queue => head,
+                    _ => last.insert((queue, heads.get(queue))).1,
+                });
+            }
             // Counting who holds a head waits for it, and for all before.
-            let places: Found<Option<&Arc<Head>>> = places.collect();
-            places
-                .into_iter()
-                .map(Option::<&Arc<Head>>::cloned)
-                .collect()
+            if places.iter().all(Option::is_some) {
+                let mut found = Found::with_capacity(places.len());
+                found.extend(places.into_iter().flatten().cloned());
+                return found;
+            }
+            places.iter().map(|head| head.cloned()).collect()
         };
         let made = queues.zip(found).map(|(queue, head)| match head {
             Some(head) => head,
