@@ -253,6 +253,11 @@ impl Connection {
             let bytes = before - self.input.len();
             self.share.arrived();
             self.patience.began();
+            let other = |last: &Frame| last.header.code != frame.header.code;
+            if self.gathered.last().is_some_and(other) {
+                // Together they would be stored in the order of their kinds.
+                self.take_gathered().await;
+            }
             if let Some(alone) = self.gather(frame, bytes) {
                 // What came first is started first.
                 self.take_gathered().await;

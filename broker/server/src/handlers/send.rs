@@ -39,6 +39,7 @@ const REGION: &str = "DefaultRegion";
 const REPLY_BYTES: usize = 384;
 /// Bytes of a request's header that are stored with its message, at a guess.
 const STORED_HEADER: usize = 192;
+
 /// What a request asks to store.
 enum Admitted<'f> {
     /// A message, which is among the records now.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use metadata::{MemoryTables, Metadata, TopicConfig};
-use model::Topic;
+use model::batch::{self, Entry};
+use model::{Properties, Topic};
 use protocol::headers::{PullFlags, PullMessage, SendMessage};
 use protocol::{ExtFields, Frame, RequestCode};
 use runtime::{Clock, Net, Rng, SimClock, SimDisk, SimNet, Stream, Tasks};
@@ -171,7 +172,24 @@ pub fn topic() -> Topic {
 }
 
 pub fn send(opaque: i32, body: usize) -> Bytes {
-    let header = SendMessage {
+    let body = vec![b'x'; body];
+    frame(RequestCode::SEND_MESSAGE_V2, sending(false), body, opaque)
+}
+
+/// So many messages in one body.
+pub fn send_batch(opaque: i32, messages: usize) -> Bytes {
+    let entry = Entry {
+        flag: 0,
+        properties: Properties::new(),
+        body: Bytes::from_static(b"x"),
+    };
+    let body = batch::encode(&vec![entry; messages]).expect("they fit");
+    let code = RequestCode::SEND_BATCH_MESSAGE;
+    frame(code, sending(true), body.to_vec(), opaque)
+}
+
+fn sending(batch: bool) -> ExtFields {
+    ExtFields::of(&SendMessage {
         producer_group: "p",
         topic: "orders",
         default_topic: "",
@@ -184,11 +202,9 @@ pub fn send(opaque: i32, body: usize) -> Bytes {
         reconsume_times: 0,
         unit_mode: false,
         max_reconsume_times: None,
-        batch: false,
+        batch,
         broker: None,
-    };
-    let code = RequestCode::SEND_MESSAGE_V2;
-    frame(code, ExtFields::of(&header), vec![b'x'; body], opaque)
+    })
 }
 
 /// A pull of everything from `offset`, held for a minute when there is nothing.

@@ -5,6 +5,7 @@
 mod disk;
 mod guests;
 mod house;
+mod order;
 mod silence;
 
 use protocol::{ExtFields, FIELDS_LIMIT, FRAME_LIMIT, RequestCode, ResponseCode};
