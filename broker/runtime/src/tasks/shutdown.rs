@@ -41,9 +41,10 @@ impl Shutdown {
 
     /// Asks everything to end, without waiting for it.
     pub fn request(&self) {
+        // First: a thread that the flag wakes finds it requested.
+        self.shared.requested.raise();
         *self.shared.flag.lock() = true;
         self.shared.raised.notify_all();
-        self.shared.requested.raise();
     }
 
     pub fn is_requested(&self) -> bool {
