@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::record::view;
+use model::record::RecordView;
 use model::{PropertiesView, java_hash};
+use store::{IndexEntry, Wanted};
 
 use crate::Error;
 use crate::long_polls::Interest;
@@ -63,28 +64,30 @@ impl Filter {
         }
     }
 
-    /// Decides by the index entry alone; a `true` of an SQL filter still has to look inside.
-    pub fn keeps_entry(&self, tags_code: i64) -> bool {
-        match self {
-            Filter::All | Filter::Sql(_) => true,
-            Filter::Tags(codes) => codes.contains(&tags_code),
-        }
-    }
-
-    /// Decides by the properties of the message that is stored as this record.
-    pub(crate) fn keeps_record(&self, record: &[u8]) -> bool {
-        match self {
-            Filter::Sql(filter) => {
-                view(record).is_ok_and(|record| filter.matches(&Lookup(record.properties)))
-            }
-            Filter::All | Filter::Tags(_) => true,
-        }
-    }
-
     pub(crate) fn interest(&self) -> Interest {
         match self {
             Filter::Tags(codes) => Interest::Tags(codes.clone()),
             Filter::All | Filter::Sql(_) => Interest::Any,
+        }
+    }
+}
+
+impl Wanted for Filter {
+    fn entry(&self, entry: &IndexEntry) -> bool {
+        match self {
+            Filter::All | Filter::Sql(_) => true,
+            Filter::Tags(codes) => codes.contains(&entry.tags_code),
+        }
+    }
+
+    fn looks_inside(&self) -> bool {
+        matches!(self, Filter::Sql(_))
+    }
+
+    fn record(&self, record: &RecordView<'_>) -> bool {
+        match self {
+            Filter::Sql(filter) => filter.matches(&Lookup(record.properties)),
+            Filter::All | Filter::Tags(_) => true,
         }
     }
 }

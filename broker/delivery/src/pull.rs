@@ -8,7 +8,7 @@ use bytes::Bytes;
 use metadata::{CommittedOffsets, TopicConfig, Topics};
 use model::{ConsumerGroup, QueueId, QueueOffset};
 use runtime::Clock;
-use store::{IndexEntry, MessageStore, ReadLimit, ReadStatus};
+use store::{MessageStore, ReadLimit, ReadStatus};
 
 use crate::Error;
 use crate::filter::Filter;
@@ -169,13 +169,10 @@ impl Pulls {
                 BYTES_LIMIT
             },
         };
-        let filter = &pull.filter;
-        let wanted_entry = |entry: &IndexEntry| filter.keeps_entry(entry.tags_code);
-        let wanted_record = |record: &[u8]| filter.keeps_record(record);
         let began = self.clock.now();
         let read = self
             .store
-            .read(&pull.queue, pull.offset, limit, wanted_entry, wanted_record)
+            .read(&pull.queue, pull.offset, limit, &pull.filter)
             .await?;
         let took = self.clock.now().since(began).as_micros();
         self.longest_look

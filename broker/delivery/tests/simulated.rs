@@ -134,7 +134,7 @@ impl Life {
             };
             let read = self
                 .store
-                .read(queue, next, limit, |_| true, |_| true)
+                .read(queue, next, limit, &store::Everything)
                 .await
                 .expect("the queue is readable");
             for bytes in &read.records {

@@ -147,7 +147,7 @@ fn start(queues: u64, root: &Path) {
             bytes: 1 << 20,
         };
         let queue = id(0);
-        let read = store.read(&queue, QueueOffset(0), limit, |_| true, |_| true);
+        let read = store.read(&queue, QueueOffset(0), limit, &store::Everything);
         let read = read.await.expect("it is read");
         assert_eq!(read.records.len(), 1, "it serves");
         print!(" {took:>7} ms {:>10} B", grown / queues);

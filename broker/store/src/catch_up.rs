@@ -2,7 +2,7 @@
 //!
 //! What they read comes from the disk, so the few threads that wait for it are theirs alone, the
 //! kernel fetches what they will want next, and gives up what they leave behind instead of the
-//! pages that writers need.
+//! pages that writers need. What was in memory before they came stays: others may want it.
 
 use std::ops::Range;
 
@@ -50,6 +50,11 @@ impl CatchUp {
     pub(crate) fn note(&self, read: Range<u64>, waited: bool) -> Option<Advised> {
         self.streams.lock().note(read, waited)
     }
+
+    /// Tells that what was to be fetched up to `end` is in memory already.
+    pub(crate) fn was_there(&self, end: u64) {
+        self.streams.lock().was_there(end);
+    }
 }
 
 impl Streams {
@@ -78,6 +83,12 @@ impl Streams {
         });
         self.all.push(stream);
         advised
+    }
+
+    fn was_there(&mut self, end: u64) {
+        if let Some(stream) = self.all.iter_mut().find(|stream| stream.fetched == end) {
+            stream.kept_from = stream.kept_from.max(end);
+        }
     }
 
     fn begin(&mut self, read: &Range<u64>) {
@@ -144,6 +155,20 @@ mod tests {
             let at = number * READ;
             assert_eq!(streams.note(at..at + READ, false), None);
         }
+    }
+
+    #[test]
+    fn what_was_in_memory_before_is_not_given_up() {
+        let mut streams = Streams::default();
+        let first = read_on(&mut streams, 0, 2).remove(0);
+        streams.was_there(first.wanted.end);
+        let reads = (2..100).map(|number| number * READ);
+        let given_up: Vec<Range<u64>> = reads
+            .filter_map(|at| streams.note(at..at + READ, false))
+            .map(|advised| advised.left)
+            .filter(|left| !left.is_empty())
+            .collect();
+        assert_eq!(given_up[0].start, first.wanted.end);
     }
 
     #[test]

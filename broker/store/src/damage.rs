@@ -74,15 +74,13 @@ impl Damage {
         })
     }
 
-    /// These records could be read.
-    pub(crate) fn were_read(&self, places: impl Iterator<Item = u64>) {
+    /// The record at `at` could be read.
+    pub(crate) fn was_read(&self, at: u64) {
         if !self.failing.load(Ordering::Acquire) {
             return;
         }
         let mut failed = self.failed.lock();
-        for at in places {
-            failed.remove(&at);
-        }
+        failed.remove(&at);
         self.failing.store(!failed.is_empty(), Ordering::Release);
     }
 
@@ -110,7 +108,7 @@ mod tests {
                 "it may be back in a moment"
             );
             clock.advance(PATIENCE);
-            damage.were_read([5].into_iter());
+            damage.was_read(5);
         }
         for _ in 1..TRIES {
             assert!(!fails());

@@ -42,6 +42,7 @@ impl Guard {
     /// Reads the record at the start of `bytes`, which lie at `at`, and believes it only with the
     /// checksum it must carry. One that has carried it, and has lost its name, is not believed
     /// by its body either.
+    #[inline]
     pub(crate) fn check(self, bytes: &[u8], at: u64) -> Result<RecordView<'_>, RecordError> {
         let record = check(bytes, self.required(at))?;
         match record.record_crc.is_none() && has_lost_its_name(record.bytes) {

@@ -64,12 +64,19 @@ impl HotRing {
 
     /// The bytes from `start` to `start + length`, if all are here in one piece.
     pub(crate) fn get(&self, start: u64, length: usize) -> Option<Bytes> {
+        let (begins, bytes) = self.piece(start, length)?;
+        let at = (start - begins) as usize;
+        Some(bytes.slice(at..at + length))
+    }
+
+    /// The piece that holds these bytes, and where it begins.
+    pub(crate) fn piece(&self, start: u64, length: usize) -> Option<(u64, Bytes)> {
         let state = self.state.read();
         let behind = state.pieces.partition_point(|piece| piece.start <= start);
         let piece = state.pieces.get(behind.checked_sub(1)?)?;
         let at = usize::try_from(start - piece.start).ok()?;
         let end = at.checked_add(length)?;
-        (end <= piece.bytes.len()).then(|| piece.bytes.slice(at..end))
+        (end <= piece.bytes.len()).then(|| (piece.start, piece.bytes.clone()))
     }
 
     /// The first byte of the log that is still here; `None` if nothing is.

@@ -47,7 +47,7 @@ pub use offline::{
 };
 pub use publisher::Arrivals;
 pub use queue_index::IndexEntry;
-pub use read::{Bounds, Read, ReadLimit, ReadStatus};
+pub use read::{Bounds, Everything, Read, ReadLimit, ReadStatus, Wanted};
 pub use records::Records;
 pub use recovery::{Cut, Recovery};
 pub use settings::{Flush, RecordChecksum, Settings};

@@ -1,9 +1,13 @@
 //! What a consumer gets: the next records of a queue, or why there are none.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
+use model::record::RecordView;
 use model::{QueueId, QueueOffset};
 
 use crate::Error;
+use crate::log_reader::Stored;
 use crate::queue_index::{Head, IndexEntry};
 use crate::store::Shared;
 
@@ -65,14 +69,43 @@ pub struct Bounds {
     pub max: QueueOffset,
 }
 
+/// Which records a reader wants.
+pub trait Wanted: Sync {
+    /// Decides by the index alone, before anything is fetched.
+    fn entry(&self, entry: &IndexEntry) -> bool;
+
+    /// Whether [`record`](Self::record) has anything to say.
+    fn looks_inside(&self) -> bool;
+
+    /// Decides by the record itself.
+    fn record(&self, record: &RecordView<'_>) -> bool;
+}
+
+/// A reader that wants them all.
+#[derive(Clone, Copy, Debug)]
+pub struct Everything;
+
+impl Wanted for Everything {
+    fn entry(&self, _: &IndexEntry) -> bool {
+        true
+    }
+
+    fn looks_inside(&self) -> bool {
+        false
+    }
+
+    fn record(&self, _: &RecordView<'_>) -> bool {
+        true
+    }
+}
+
 impl Shared {
     pub(crate) async fn read(
         &self,
         queue: &QueueId,
         from: QueueOffset,
         limit: ReadLimit,
-        wanted_entry: impl Fn(&IndexEntry) -> bool + Send + Sync,
-        wanted_record: impl Fn(&[u8]) -> bool + Send + Sync,
+        wanted: &impl Wanted,
     ) -> Result<Read, Error> {
         let visible = self.publisher.mark.visible();
         let Some(head) = self.index.get(queue) else {
@@ -87,69 +120,65 @@ impl Shared {
             return Ok(nothing);
         }
         let mut read = nothing(ReadStatus::NoMatchedMessage, from, bounds);
-        // Messages, not records: an inner batch counts as many as it holds.
-        let (mut taken, mut taken_bytes) = (0, 0);
+        let mut taken = Taken::default();
         let mut scanned = 0;
+        // Enough for a reader that wants all there is.
+        let mut at_a_time = limit.messages.clamp(1, ENTRIES);
         while scanned < SCANNED_ENTRIES {
             let mut entries = self
                 .index
-                .entries(&self.tasks, &head, read.next.0, ENTRIES)
+                .entries(&self.tasks, &head, read.next.0, at_a_time)
                 .await?;
+            at_a_time = ENTRIES;
             if let Some(hidden) = entries.iter().position(|entry| entry.log_end().0 > visible) {
                 entries.truncate(hidden);
             }
             if entries.is_empty() {
                 break;
             }
-            let mut chosen = Vec::with_capacity(entries.len());
-            let (mut messages, mut bytes) = (taken, taken_bytes);
+            // Who looks inside knows only then what is taken.
+            let mut expected = (!wanted.looks_inside()).then_some(taken);
+            let mut chosen = Vec::with_capacity(entries.len().min(limit.messages));
             let mut full = false;
             for entry in entries {
-                if !entry.is_hole() {
-                    // Asked of every entry, wanted or not: the next read begins where RocketMQ's does.
-                    full = messages > 0
-                        && (messages + entry.count as usize > limit.messages
-                            || bytes + entry.size as usize > limit.bytes);
-                    if full {
-                        break;
-                    }
-                    if wanted_entry(&entry) {
-                        messages += entry.count as usize;
-                        bytes += entry.size as usize;
-                        chosen.push(entry);
-                    }
+                full = expected.is_some_and(|expected| expected.is_full_for(&entry, limit));
+                if full {
+                    break;
                 }
                 scanned += 1;
                 read.next = entry.next();
+                if !entry.is_hole() && wanted.entry(&entry) {
+                    if let Some(expected) = &mut expected {
+                        expected.add(&entry);
+                    }
+                    chosen.push(entry);
+                }
             }
-            let found = match self.fetch(&chosen, &mut read.damaged).await {
-                Err(Error::NoSuchRecord { at, min, .. }) if at < min => {
-                    // Its segment went meanwhile.
-                    read.status = ReadStatus::MessageWasRemoving;
+            match self
+                .take(&chosen, limit, wanted, &mut taken, &mut read)
+                .await
+            {
+                None => {}
+                Some(Stop::Full(next)) => {
+                    read.next = next;
                     break;
                 }
-                found => found?,
-            };
-            let failed = found.failed;
-            read.records.reserve(found.records.len());
-            read.entries.reserve(found.records.len());
-            for (entry, record) in found.records {
-                if wanted_record(&record) {
-                    taken += entry.count as usize;
-                    taken_bytes += record.len();
-                    read.records.push(record);
-                    read.entries.push(entry);
+                Some(Stop::Removed(next)) => {
+                    read.status = ReadStatus::MessageWasRemoving;
+                    read.next = next;
+                    break;
+                }
+                Some(Stop::Failed(next, error)) => {
+                    if read.records.is_empty() && read.damaged.is_empty() {
+                        return Err(error);
+                    }
+                    read.next = next;
+                    break;
                 }
             }
-            if let Some((entry, error)) = failed {
-                if read.records.is_empty() && read.damaged.is_empty() {
-                    return Err(error);
-                }
-                read.next = entry.queue_offset;
-                break;
-            }
-            // A record filter may have left room that the entries did not.
-            if full && taken == messages || taken >= limit.messages {
+            // What was damaged has left room that the entries did not.
+            let as_expected = expected.is_some_and(|expected| expected == taken);
+            if full && as_expected || taken.messages >= limit.messages {
                 break;
             }
         }
@@ -161,40 +190,46 @@ impl Shared {
         Ok(read)
     }
 
-    /// The records of these entries. One that is damaged is left out, and told about: it will
-    /// never be better. One that cannot be read ends them: it may be readable the next time,
-    /// unless it has been tried for long.
-    async fn fetch(
+    /// Takes the records of these entries that are wanted, until there are enough. One that is
+    /// damaged is left out, and told about: it will never be better. One that cannot be read ends
+    /// them: it may be readable the next time, unless it has been tried for long.
+    async fn take(
         &self,
-        entries: &[IndexEntry],
-        damaged: &mut Vec<IndexEntry>,
-    ) -> Result<Fetched, Error> {
-        let wanted: Vec<_> = entries
-            .iter()
-            .map(|entry| (entry.log_offset, entry.size))
-            .collect();
-        let mut found = Fetched {
-            records: Vec::with_capacity(entries.len()),
-            failed: None,
-        };
-        let records = self.reader.several(&wanted).await?;
-        for (entry, record) in entries.iter().zip(records) {
-            let record = record.map_err(|error| {
-                let now = self.clock.now();
-                self.reader.given_up(entry.log_offset, now, error)
-            });
-            match record {
-                Ok(record) => found.records.push((*entry, record)),
-                Err(Error::Corrupt { .. }) => damaged.push(*entry),
-                Err(error) => {
-                    found.failed = Some((*entry, error));
-                    break;
-                }
+        chosen: &[IndexEntry],
+        limit: ReadLimit,
+        wanted: &impl Wanted,
+        taken: &mut Taken,
+        read: &mut Read,
+    ) -> Option<Stop> {
+        let mut stop = None;
+        let each = |entry: &IndexEntry, record: Result<Stored<'_>, Error>| {
+            if taken.is_full_for(entry, limit) {
+                stop = Some(Stop::Full(entry.queue_offset));
+                return ControlFlow::Break(());
             }
-        }
-        let read = found.records.iter().map(|(entry, _)| entry.log_offset.0);
-        self.reader.damage().were_read(read);
-        Ok(found)
+            match record {
+                Ok(record) => {
+                    if !wanted.looks_inside() || record.view().is_some_and(|r| wanted.record(&r)) {
+                        taken.add(entry);
+                        read.records.push(record.to_bytes());
+                        read.entries.push(*entry);
+                    }
+                    return ControlFlow::Continue(());
+                }
+                Err(Error::Corrupt { .. }) => {
+                    read.damaged.push(*entry);
+                    return ControlFlow::Continue(());
+                }
+                // Its segment went meanwhile.
+                Err(Error::NoSuchRecord { at, min, .. }) if at < min => {
+                    stop = Some(Stop::Removed(entry.next()));
+                }
+                Err(error) => stop = Some(Stop::Failed(entry.queue_offset, error)),
+            }
+            ControlFlow::Break(())
+        };
+        self.reader.several(chosen, &self.clock, each).await;
+        stop
     }
 
     /// What of the queue may be seen.
@@ -222,11 +257,33 @@ impl Shared {
     }
 }
 
-/// Records in the order of their entries.
-struct Fetched {
-    records: Vec<(IndexEntry, Bytes)>,
-    /// The first that could not be read.
-    failed: Option<(IndexEntry, Error)>,
+/// Why a read ends, and where the next one goes on.
+enum Stop {
+    Full(QueueOffset),
+    Removed(QueueOffset),
+    Failed(QueueOffset, Error),
+}
+
+/// What a read has so far. Messages, not records: an inner batch counts as many as it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Taken {
+    messages: usize,
+    bytes: usize,
+}
+
+impl Taken {
+    /// Asked of every entry, wanted or not: the next read begins where RocketMQ's does.
+    fn is_full_for(&self, entry: &IndexEntry, limit: ReadLimit) -> bool {
+        !entry.is_hole()
+            && self.messages > 0
+            && (self.messages + entry.count as usize > limit.messages
+                || self.bytes + entry.size as usize > limit.bytes)
+    }
+
+    fn add(&mut self, entry: &IndexEntry) {
+        self.messages += entry.count as usize;
+        self.bytes += entry.size as usize;
+    }
 }
 
 fn out_of_bounds(from: QueueOffset, bounds: Bounds) -> Option<Read> {

@@ -25,7 +25,7 @@ use crate::layout::Layout;
 use crate::log_reader::LogReader;
 use crate::publisher::Publisher;
 use crate::queue_index::QueueIndex;
-use crate::read::{Bounds, Read, ReadLimit};
+use crate::read::{Bounds, Read, ReadLimit, Wanted};
 use crate::recovery::{Recovered, Recovery, recover};
 use crate::recycle_pool::RecyclePool;
 use crate::reserve::Reserve;
@@ -277,19 +277,15 @@ impl MessageStore {
         self.appender.bury(topic.clone()).await
     }
 
-    /// The next records of a queue. `wanted_entry` looks at tags codes before records are
-    /// fetched, `wanted_record` at the bytes of whole records.
+    /// The next records of a queue that are wanted.
     pub async fn read(
         &self,
         queue: &QueueId,
         from: QueueOffset,
         limit: ReadLimit,
-        wanted_entry: impl Fn(&IndexEntry) -> bool + Send + Sync,
-        wanted_record: impl Fn(&[u8]) -> bool + Send + Sync,
+        wanted: &impl Wanted,
     ) -> Result<Read, Error> {
-        self.shared
-            .read(queue, from, limit, wanted_entry, wanted_record)
-            .await
+        self.shared.read(queue, from, limit, wanted).await
     }
 
     /// Resolves once a record is as durable as the flush setting promises, whatever the record

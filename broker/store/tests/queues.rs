@@ -158,7 +158,7 @@ impl Real {
             messages: limit,
             bytes,
         };
-        let read = store.read(&queue, offset, limits, |_| true, |_| true).await;
+        let read = store.read(&queue, offset, limits, &store::Everything).await;
         let read = read.expect("it is read");
         let found: Vec<_> = read
             .entries

@@ -219,7 +219,7 @@ async fn an_adopted_store_goes_on_where_rocketmq_stopped() {
     };
     let queue = QueueId::new(topic, 0);
     let read = store
-        .read(&queue, before.max, limit, |_| true, |_| true)
+        .read(&queue, before.max, limit, &store::Everything)
         .await
         .expect("it is read");
     assert_eq!(read.status, ReadStatus::Found);

@@ -1,7 +1,7 @@
 //! The work of a message without sockets and without threads, for counting its instructions.
 //!
 //! ```text
-//! instructions decode|append|pull|sql92 MESSAGES
+//! instructions decode|append|pull|filtered|tagged|sql92 MESSAGES
 //! ```
 //! `cargo xtask instructions` runs it under callgrind with a number of messages and with twice
 //! as many: the difference is what they cost, whatever the start took.
@@ -24,9 +24,12 @@ use store::{MessageStore, Records, Settings};
 const BODY: usize = 1_024;
 /// Messages that arrive in one read, or go out in one answer.
 const TOGETHER: usize = 32;
+/// Bytes kept in memory: more than there is to pull.
+const HOT: usize = 64 << 20;
 /// Messages there are to pull.
 const BACKLOG: usize = 4_096;
 const TOPIC: &str = "Instructions";
+const CONDITION: &str = "a > 5 AND b IN ('x','y')";
 const KEY: &str = "7F0000010000A2B1C3D4E5F60718293A0000000000000000";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -40,8 +43,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         "decode" => decode(messages),
         "append" => runtime.block_on(append(messages)),
         "pull" => runtime.block_on(pull(messages)),
+        "filtered" => runtime.block_on(filtered(Some("SQL92"), CONDITION, messages)),
+        "tagged" => runtime.block_on(filtered(None, "p1", messages)),
         "sql92" => sql92(messages),
-        _ => Err(format!("{what} is none of decode, append, pull, sql92").into()),
+        _ => Err(format!("{what} is none of decode, append, pull, filtered, tagged, sql92").into()),
     }
 }
 
@@ -80,15 +85,47 @@ fn decode(messages: usize) -> Result<(), Box<dyn Error>> {
 /// Messages made into records and written to a store, as many at a time as arrive together.
 async fn append(messages: usize) -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
-    let store = open(folder.path())?;
+    let store = open(folder.path(), HOT)?;
     fill(&store, messages).await
 }
 
-/// Messages read by one group without a filter.
+/// Messages read by one group without a filter, from memory.
 async fn pull(messages: usize) -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
-    let store = open(folder.path())?;
+    let store = open(folder.path(), HOT)?;
     fill(&store, BACKLOG).await?;
+    scan(store, Filter::All, messages, BACKLOG).await
+}
+
+/// Messages of 100 bytes and sixteen properties looked at for one group, from the page cache.
+/// Most do not match.
+async fn filtered(
+    language: Option<&str>,
+    expression: &str,
+    messages: usize,
+) -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let store = open(folder.path(), 0)?;
+    let filter = Filter::parse(language, expression)?;
+    let message = |number: usize| {
+        let mut message = Message::new(Topic::parse(TOPIC)?, 0, Bytes::from_static(&[7; 100]));
+        let properties = &mut message.properties;
+        properties.set("UNIQ_KEY", format!("{KEY}{number:016X}"));
+        properties.set("WAIT", "true");
+        with_class(properties, number % 100);
+        Ok(message)
+    };
+    append_all(&store, BACKLOG, message).await?;
+    scan(store, filter, messages, BACKLOG).await
+}
+
+/// Reads the first messages of a queue, over and over, until so many were looked at.
+async fn scan(
+    store: MessageStore,
+    filter: Filter,
+    messages: usize,
+    backlog: usize,
+) -> Result<(), Box<dyn Error>> {
     let metadata = Metadata::over(Arc::new(MemoryTables::default()))?;
     metadata
         .topics
@@ -101,15 +138,17 @@ async fn pull(messages: usize) -> Result<(), Box<dyn Error>> {
         queue: QueueId::new(Topic::parse(TOPIC)?, 0),
         offset: QueueOffset(0),
         max_messages: TOGETHER,
-        filter: Filter::All,
+        filter,
         hold: Hold::AnswerAtOnce,
     };
-    for _ in 0..messages / TOGETHER {
+    let mut scanned = 0;
+    while scanned < messages {
         let pulled = pulls.pull(&request).await?;
-        if pulled.status != PullStatus::Found {
+        if !matches!(pulled.status, PullStatus::Found | PullStatus::NoneMatched) {
             return Err(format!("a pull at {} found nothing", request.offset.0).into());
         }
-        let behind = pulled.next.0 + TOGETHER as u64 > BACKLOG as u64;
+        scanned += (pulled.next.0 - request.offset.0) as usize;
+        let behind = pulled.next.0 + TOGETHER as u64 > backlog as u64;
         request.offset = if behind { QueueOffset(0) } else { pulled.next };
         black_box(pulled.records);
     }
@@ -124,20 +163,11 @@ fn sql92(messages: usize) -> Result<(), Box<dyn Error>> {
             self.0.get(name)
         }
     }
-    let filter = sql_filter::Filter::parse("a > 5 AND b IN ('x','y')")?;
+    let filter = sql_filter::Filter::parse(CONDITION)?;
     let mut properties = model::Properties::default();
     properties.set("UNIQ_KEY", KEY);
     properties.set("WAIT", "true");
-    properties.set("TAGS", "p10");
-    properties.set("KEYS", "order-007");
-    properties.set("a", "7");
-    properties.set("b", "y");
-    for number in 0..10 {
-        properties.set(
-            &format!("property-{number}"),
-            format!("value-007-{number}").as_str(),
-        );
-    }
+    with_class(&mut properties, 17);
     let text = properties.as_text().to_owned();
     let view = PropertiesView::new(text.as_bytes());
     for _ in 0..messages {
@@ -148,10 +178,23 @@ fn sql92(messages: usize) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A store whose background work never becomes due: its clock stands still.
-fn open(folder: &std::path::Path) -> Result<MessageStore, Box<dyn Error>> {
+fn with_class(properties: &mut model::Properties, class: usize) {
+    properties.set("TAGS", if class == 0 { "p1" } else { "rest" });
+    properties.set("KEYS", format!("order-{class:03}"));
+    properties.set("a", class % 10);
+    properties.set("b", ["x", "y", "z", "w"][class / 10 % 4]);
+    for number in 0..10 {
+        let value = format!("value-{class:03}-{number}");
+        properties.set(&format!("property-{number}"), value);
+    }
+}
+
+/// A store that keeps so many bytes in memory, and whose background work never becomes due: its
+/// clock stands still.
+fn open(folder: &std::path::Path, hot_bytes: usize) -> Result<MessageStore, Box<dyn Error>> {
     let settings = Settings {
         segment_bytes: 256 << 20,
+        hot_bytes,
         refuse_percent: 101,
         clean_percent: 101,
         ..Settings::default()
@@ -170,18 +213,27 @@ fn open(folder: &std::path::Path) -> Result<MessageStore, Box<dyn Error>> {
 
 async fn fill(store: &MessageStore, messages: usize) -> Result<(), Box<dyn Error>> {
     let body = Bytes::from(vec![7; BODY]);
+    let message = |number: usize| {
+        let mut message = Message::new(Topic::parse(TOPIC)?, 0, body.clone());
+        // As many digits for every message, or later ones would cost more.
+        let key = format!("7F00000100000000{number:016X}");
+        message.properties.set("UNIQ_KEY", key);
+        message.properties.set("WAIT", "true");
+        Ok(message)
+    };
+    append_all(store, messages, message).await
+}
+
+async fn append_all(
+    store: &MessageStore,
+    messages: usize,
+    message: impl Fn(usize) -> Result<Message, Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
     let host: SocketAddr = ([127, 0, 0, 1], 10_911).into();
     for first in (0..messages).step_by(TOGETHER) {
         let mut records = Records::with_capacity(TOGETHER, TOGETHER * (BODY + 64));
         for number in first..first + TOGETHER {
-            let mut message = Message::new(Topic::parse(TOPIC)?, 0, body.clone());
-            // As many digits for every message, or later ones would cost more.
-            message.properties.set(
-                "UNIQ_KEY",
-                format!("7F00000100000000{number:016X}").as_str(),
-            );
-            message.properties.set("WAIT", "true");
-            records.push(&message.view(), host, Checksum::Record)?;
+            records.push(&message(number)?.view(), host, Checksum::Record)?;
         }
         for appended in store.append_each(records).await {
             appended?;

@@ -19,10 +19,12 @@ const HEAD: &str = "\
 /// Most that a figure may move, either way: what became cheaper is accepted too, or it is lost.
 const MOVED: f64 = 0.03;
 /// Names, and messages of the shorter of both runs.
-const PARTS: [(&str, u64); 4] = [
+const PARTS: [(&str, u64); 6] = [
     ("decode", 20_480),
     ("append", 10_240),
     ("pull", 40_960),
+    ("filtered", 40_960),
+    ("tagged", 409_600),
     ("sql92", 100_000),
 ];
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memrchr_iter};
+use memchr::memchr;
 use wide::u8x16;
 
 use super::{NAME_END, VALUE_END};
@@ -181,18 +181,49 @@ fn pair(token: &[u8]) -> Option<(&str, &str)> {
 /// Where the value lies that counts for this name: the last one that is not empty.
 pub(super) fn value_range(text: &[u8], name: &str) -> Option<Range<usize>> {
     let name = name.as_bytes();
-    if name.is_empty() {
+    if name.is_empty() || name.contains(&VALUE_END) {
         return None;
     }
-    // From the end of one name to the end of the one before it: values are not looked at.
-    memrchr_iter(NAME_END, text).find_map(|middle| {
-        let start = middle.checked_sub(name.len())?;
-        let begins = start == 0 || text[start - 1] == VALUE_END;
-        if !begins || &text[start..middle] != name || name.contains(&VALUE_END) {
-            return None;
-        }
-        let value = middle + 1;
-        let length = memchr(VALUE_END, &text[value..]).unwrap_or(text.len() - value);
+    let value_at = |start: usize| {
+        let value = start + name.len() + 1;
+        let length = memchr(VALUE_END, text.get(value..)?).unwrap_or(text.len() - value);
         (length > 0).then_some(value..value + length)
+    };
+    let is_name = |start: usize| {
+        let rest = text.get(start..)?.strip_prefix(name)?;
+        (rest.first() == Some(&NAME_END)).then_some(())
+    };
+    last_between(text, name.len(), |start| {
+        is_name(start).and_then(|()| value_at(start))
     })
+    .or_else(|| is_name(0).and_then(|()| value_at(0)))
+}
+
+/// Asks `found` for every place, from the last to the first, that comes behind the end of a value
+/// and has the end of a name `length` bytes behind it.
+#[inline(always)]
+fn last_between<T>(
+    text: &[u8],
+    length: usize,
+    mut found: impl FnMut(usize) -> Option<T>,
+) -> Option<T> {
+    // Each place with the one behind the name that would follow it, sixteen pairs at a time.
+    let distance = length + 1;
+    let places = text.len().checked_sub(distance)?;
+    let (values, names) = (text[..places].as_rchunks(), text[distance..].as_rchunks());
+    let (ends, middles) = (u8x16::splat(VALUE_END), u8x16::splat(NAME_END));
+    for (number, (value, name)) in values.1.iter().zip(names.1).enumerate().rev() {
+        let both = u8x16::new(*value).simd_eq(ends) & u8x16::new(*name).simd_eq(middles);
+        let mut both = both.to_bitmask();
+        while let Some(highest) = both.checked_ilog2() {
+            let at = values.0.len() + number * 16 + highest as usize;
+            if let Some(found) = found(at + 1) {
+                return Some(found);
+            }
+            both ^= 1 << highest;
+        }
+    }
+    let fits = |at: &usize| text[*at] == VALUE_END && text[at + distance] == NAME_END;
+    let front = (0..values.0.len()).rev();
+    front.filter(fits).find_map(|at| found(at + 1))
 }

@@ -108,6 +108,7 @@ pub fn view(bytes: &[u8]) -> Result<RecordView<'_>, RecordError> {
 }
 
 /// Reads the record at the start of `bytes` and believes it only if [`RecordView::check`] does.
+#[inline]
 pub fn check(bytes: &[u8], required: Checksum) -> Result<RecordView<'_>, RecordError> {
     let record = view(bytes)?;
     record.check(required)?;
@@ -121,6 +122,7 @@ impl RecordView<'_> {
     /// Where the log is known to be written with [`Checksum::Record`], require it: in a torn
     /// record the checksum itself may be what is missing, and the body's says nothing about the
     /// properties. With [`Checksum::Body`] a record without one is believed by its body.
+    #[inline]
     pub fn check(&self, required: Checksum) -> Result<(), RecordError> {
         match (self.record_crc, required) {
             (Some(stated), _) => {
@@ -157,22 +159,32 @@ struct Fields<'a> {
     at: usize,
 }
 
+// Each is a comparison and a load once it is part of its caller: every record is read by them.
 impl<'a> Fields<'a> {
+    #[inline(always)]
     fn take(&mut self, length: usize) -> Result<&'a [u8], RecordError> {
-        let rest = &self.bytes[self.at..];
-        let taken = rest.get(..length).ok_or(RecordError::Truncated {
-            needed: (self.at as u64).saturating_add(length as u64),
-            available: self.bytes.len() as u64,
-        })?;
+        let Some((taken, _)) = self.bytes[self.at..].split_at_checked(length) else {
+            return Err(self.truncated(length));
+        };
         self.at += length;
         Ok(taken)
     }
 
+    #[cold]
+    fn truncated(&self, length: usize) -> RecordError {
+        RecordError::Truncated {
+            needed: (self.at as u64).saturating_add(length as u64),
+            available: self.bytes.len() as u64,
+        }
+    }
+
+    #[inline(always)]
     fn take_signed(&mut self, field: &'static str, length: i64) -> Result<&'a [u8], RecordError> {
         let length = usize::try_from(length).map_err(|_| impossible(field, length))?;
         self.take(length)
     }
 
+    #[inline(always)]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
         let taken = self.take(N)?;
         Ok(taken
@@ -180,22 +192,27 @@ impl<'a> Fields<'a> {
             .expect("as many bytes were taken as the array has"))
     }
 
+    #[inline(always)]
     fn u8(&mut self) -> Result<u8, RecordError> {
         self.array().map(u8::from_be_bytes)
     }
 
+    #[inline(always)]
     fn u16(&mut self) -> Result<u16, RecordError> {
         self.array().map(u16::from_be_bytes)
     }
 
+    #[inline(always)]
     fn u32(&mut self) -> Result<u32, RecordError> {
         self.array().map(u32::from_be_bytes)
     }
 
+    #[inline(always)]
     fn u64(&mut self) -> Result<u64, RecordError> {
         self.array().map(u64::from_be_bytes)
     }
 
+    #[inline(always)]
     fn host(&mut self, field: &'static str, v6: bool) -> Result<SocketAddr, RecordError> {
         let ip = if v6 {
             IpAddr::from(self.array::<16>()?)

@@ -6,7 +6,7 @@ use model::{IndexKey, LogOffset, QueueId, QueueOffset, Timestamp, Topic};
 use protocol::body::{self, ConsumeQueueEntry, QueryConsumeQueueReply};
 use protocol::headers::{QueryConsumeQueue, QueryMessage, QueryMessageReply, ViewMessage};
 use protocol::{Frame, ReadFields, Reply, ResponseCode};
-use store::MessageStore;
+use store::{MessageStore, Wanted};
 
 use super::Identity;
 use crate::respond::Refusal;
@@ -119,9 +119,7 @@ impl Queries<'_> {
                 .queue_data
                 .get_or_insert_default()
                 .push(ConsumeQueueEntry {
-                    eval: filter
-                        .as_ref()
-                        .is_some_and(|filter| filter.keeps_entry(entry.tags_code)),
+                    eval: filter.as_ref().is_some_and(|filter| filter.entry(&entry)),
                     physic_offset: entry.log_offset.0 as i64,
                     physic_size: entry.size as i32,
                     tags_code: entry.tags_code,

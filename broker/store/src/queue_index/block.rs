@@ -137,25 +137,23 @@ impl Block {
         let number = fields.u32()?;
         let base = fields.u64()?;
         let first_stored = fields.u64()? as i64;
-        let links = (0..links)
-            .map(|_| {
-                Some(Link {
-                    position: fields.u64()?,
-                    base: fields.u64()?,
-                    first_stored: fields.u64()? as i64,
-                })
-            })
-            .collect::<Option<Vec<_>>>()?;
-        let mut units = (0..entries)
-            .map(|_| {
-                Some(Unit {
-                    log_offset: fields.u64()?,
-                    size: fields.u32()?,
-                    tags_code: fields.u64()? as i64,
-                    count: 1,
-                })
-            })
-            .collect::<Option<Vec<_>>>()?;
+        let mut read_links = Vec::with_capacity(links);
+        for _ in 0..links {
+            read_links.push(Link {
+                position: fields.u64()?,
+                base: fields.u64()?,
+                first_stored: fields.u64()? as i64,
+            });
+        }
+        let mut units = Vec::with_capacity(entries);
+        for _ in 0..entries {
+            units.push(Unit {
+                log_offset: fields.u64()?,
+                size: fields.u32()?,
+                tags_code: fields.u64()? as i64,
+                count: 1,
+            });
+        }
         if flags & FLAG_COUNTS != 0 {
             for unit in &mut units {
                 unit.count = fields.u32()?;
@@ -164,7 +162,7 @@ impl Block {
         Some(Block {
             number,
             first_stored,
-            links,
+            links: read_links,
             run: Run {
                 base,
                 units: units.into(),

@@ -97,16 +97,28 @@ impl Run {
     }
 
     /// The entry that holds `queue_offset` and all that follow it in the run.
-    pub(crate) fn from(&self, queue_offset: u64) -> impl Iterator<Item = IndexEntry> + '_ {
-        self.entries()
-            .skip_while(move |entry| entry.next().0 <= queue_offset)
+    pub(crate) fn from(&self, queue_offset: u64) -> impl ExactSizeIterator<Item = IndexEntry> + '_ {
+        let (mut skipped, mut at) = (0, self.base);
+        for unit in &self.units {
+            let next = at + u64::from(unit.count);
+            if next > queue_offset {
+                break;
+            }
+            (skipped, at) = (skipped + 1, next);
+        }
+        numbered(&self.units[skipped..], at)
     }
 
-    pub(crate) fn entries(&self) -> impl Iterator<Item = IndexEntry> + '_ {
-        self.units.iter().scan(self.base, |at, unit| {
-            let entry = unit.at(*at);
-            *at += u64::from(unit.count);
-            Some(entry)
-        })
+    pub(crate) fn entries(&self) -> impl ExactSizeIterator<Item = IndexEntry> + '_ {
+        numbered(&self.units, self.base)
     }
+}
+
+/// Units as entries, the first at `at`.
+fn numbered(units: &[Unit], mut at: u64) -> impl ExactSizeIterator<Item = IndexEntry> + '_ {
+    units.iter().map(move |unit| {
+        let entry = unit.at(at);
+        at += u64::from(unit.count);
+        entry
+    })
 }

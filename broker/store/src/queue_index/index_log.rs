@@ -50,11 +50,14 @@ struct IndexFile {
     log_end: u64,
 }
 
+/// Blocks by their positions.
+type Blocks = HashMap<u64, Arc<Block>, foldhash::fast::RandomState>;
+
 /// Two generations: what is used moves to the young one, a full young one replaces the old.
 #[derive(Default)]
 struct Cache {
-    young: HashMap<u64, Arc<Block>>,
-    old: HashMap<u64, Arc<Block>>,
+    young: Blocks,
+    old: Blocks,
 }
 
 /// A block that was asked for.

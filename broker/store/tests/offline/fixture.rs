@@ -147,7 +147,7 @@ pub async fn served(store: &MessageStore) -> Served {
                 messages: 100,
                 bytes: 1 << 20,
             };
-            let read = store.read(&queue, from, limit, |_| true, |_| true).await;
+            let read = store.read(&queue, from, limit, &store::Everything).await;
             let read = read.expect("it is read");
             assert!(read.next > from, "{queue} is stuck at {from:?}: {read:?}");
             from = read.next;

@@ -70,7 +70,7 @@ impl House {
     pub async fn read(&self, topic: &str, from: u64, limit: ReadLimit) -> Result<Read, Error> {
         let queue = queue(topic, 0);
         self.store
-            .read(&queue, QueueOffset(from), limit, |_| true, |_| true)
+            .read(&queue, QueueOffset(from), limit, &store::Everything)
             .await
     }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use model::properties::{
     DELAY, INNER_BASE, INNER_MULTI_DISPATCH, INNER_MULTI_QUEUE_OFFSET, INNER_NUMBER, KEYS, TAGS,
 };
-use model::record::{decode, view};
+use model::record::{RecordView, decode, view};
 use model::{IndexKey, QueueId, QueueOffset, SysFlag, Timestamp, Topic, system_topics, tags_code};
 use parking_lot::Mutex;
 use runtime::Operation;
-use store::{Appended, Arrivals, Error, Flush, ReadLimit, ReadStatus};
+use store::{Appended, Arrivals, Error, Flush, IndexEntry, Read, ReadLimit, ReadStatus, Wanted};
 
 use crate::house::{House, encode, message, queue, tagged};
 
@@ -49,7 +49,7 @@ async fn a_read_stops_at_its_limits_but_gives_the_first_record_always() {
         let store = house.store.clone();
         async move {
             let read = store
-                .read(&queue("t", 0), QueueOffset(0), limit, |_| true, |_| true)
+                .read(&queue("t", 0), QueueOffset(0), limit, &store::Everything)
                 .await;
             read.expect("it is read").records.len()
         }
@@ -57,6 +57,38 @@ async fn a_read_stops_at_its_limits_but_gives_the_first_record_always() {
     assert_eq!(read(2, 100_000).await, 2);
     assert_eq!(read(32, 1).await, 1);
     assert_eq!(read(32, 1_400).await, 2);
+}
+
+async fn wanted(house: &House, from: u64, limit: ReadLimit, wanted: &impl Wanted) -> Read {
+    let queue = queue("t", 0);
+    let read = house.store.read(&queue, QueueOffset(from), limit, wanted);
+    read.await.expect("the read is answered")
+}
+
+fn offsets(read: &Read) -> Vec<u64> {
+    let offsets = read.entries.iter().map(|entry| entry.queue_offset.0);
+    offsets.collect()
+}
+
+/// Wants what both closures want; the second is asked if it is there.
+struct Only<E, R>(E, Option<R>);
+
+impl<E, R> Wanted for Only<E, R>
+where
+    E: Fn(&IndexEntry) -> bool + Sync,
+    R: Fn(&RecordView<'_>) -> bool + Sync,
+{
+    fn entry(&self, entry: &IndexEntry) -> bool {
+        self.0(entry)
+    }
+
+    fn looks_inside(&self) -> bool {
+        self.1.is_some()
+    }
+
+    fn record(&self, record: &RecordView<'_>) -> bool {
+        self.1.as_ref().is_none_or(|wants| wants(record))
+    }
 }
 
 #[tokio::test]
@@ -67,42 +99,46 @@ async fn filters_skip_messages_and_the_next_offset_moves_on() {
         house.append(&tagged("t", 0, tag)).await;
     }
     let rare = tags_code(Some("rare"));
-    let store = &house.store;
-    let read = store
-        .read(
-            &queue("t", 0),
-            QueueOffset(0),
-            LIMIT,
-            |entry| entry.tags_code == rare,
-            |_| true,
-        )
-        .await
-        .expect("it is read");
-    let offsets: Vec<u64> = read
-        .entries
-        .iter()
-        .map(|entry| entry.queue_offset.0)
-        .collect();
-    assert_eq!((offsets, read.next.0), (vec![99, 199, 299], 300));
-    let read = store
-        .read(
-            &queue("t", 0),
-            QueueOffset(0),
-            LIMIT,
-            |_| true,
-            |record| view(record).is_ok_and(|record| record.queue_offset.0 > 298),
-        )
-        .await
-        .expect("it is read");
-    assert_eq!((read.records.len(), read.next.0), (1, 300));
-    let read = store
-        .read(&queue("t", 0), QueueOffset(0), LIMIT, |_| false, |_| true)
-        .await
-        .expect("it is read");
+    let never = None::<fn(&RecordView<'_>) -> bool>;
+    let by_tag = Only(|entry: &IndexEntry| entry.tags_code == rare, never);
+    let read = wanted(&house, 0, LIMIT, &by_tag).await;
+    assert_eq!((offsets(&read), read.next.0), (vec![99, 199, 299], 300));
+    let late = Some(|record: &RecordView<'_>| record.queue_offset.0 > 298);
+    let read = wanted(&house, 0, LIMIT, &Only(|_: &IndexEntry| true, late)).await;
+    assert_eq!((offsets(&read), read.next.0), (vec![299], 300));
+    let read = wanted(&house, 0, LIMIT, &Only(|_: &IndexEntry| false, never)).await;
     assert_eq!(
         (read.status, read.next.0),
         (ReadStatus::NoMatchedMessage, 300)
     );
+}
+
+#[tokio::test]
+async fn a_filter_that_looks_inside_goes_on_at_the_first_message_it_had_no_room_for() {
+    let house = House::new();
+    for _ in 0..300 {
+        house.append(&tagged("t", 0, "any")).await;
+    }
+    let third = Some(|record: &RecordView<'_>| record.queue_offset.0.is_multiple_of(3));
+    let third = Only(|_: &IndexEntry| true, third);
+    let limit = ReadLimit {
+        messages: 7,
+        ..LIMIT
+    };
+    let read = wanted(&house, 0, limit, &third).await;
+    let first: Vec<u64> = (0..7).map(|number| number * 3).collect();
+    assert_eq!((offsets(&read), read.next.0), (first, 19));
+    let one_record = read.entries[0].size as usize;
+    let limit = ReadLimit {
+        bytes: one_record * 2 + 1,
+        ..LIMIT
+    };
+    let read = wanted(&house, 19, limit, &third).await;
+    assert_eq!((offsets(&read), read.next.0), (vec![21, 24], 25));
+    // However far apart those are that match: more of the index is looked at.
+    let few = Some(|record: &RecordView<'_>| record.queue_offset.0 % 140 == 139);
+    let read = wanted(&house, 0, LIMIT, &Only(|_: &IndexEntry| true, few)).await;
+    assert_eq!((offsets(&read), read.next.0), (vec![139, 279], 300));
 }
 
 #[tokio::test]

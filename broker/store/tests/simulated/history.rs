@@ -71,7 +71,7 @@ pub async fn content(store: &MessageStore) -> Content {
                 messages: 5,
                 bytes: 4_000,
             };
-            let read = store.read(&queue, from, limit, |_| true, |_| true).await;
+            let read = store.read(&queue, from, limit, &store::Everything).await;
             let read = read.expect("a healthy disk is read");
             assert_eq!(
                 read.status,

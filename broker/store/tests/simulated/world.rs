@@ -347,7 +347,7 @@ async fn read_along(store: MessageStore, clock: Clock, history: Rc<RefCell<Histo
             };
             let from = bounds.max.0.saturating_sub(4).max(bounds.min.0);
             let read = store
-                .read(&queue, model::QueueOffset(from), limit, |_| true, |_| true)
+                .read(&queue, model::QueueOffset(from), limit, &store::Everything)
                 .await;
             for bytes in read.map(|read| read.records).unwrap_or_default() {
                 let stored = decode(&bytes).expect("a record");
