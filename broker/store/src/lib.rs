@@ -37,6 +37,7 @@ mod stats;
 mod store;
 mod sync;
 mod time_search;
+mod turns;
 mod watermark;
 
 pub use appender::{Appended, Gathered};
