@@ -11,8 +11,8 @@ use super::plan::{Plan, Step};
 use crate::Error;
 use crate::checkpoint::{Position, begin_anew};
 use crate::layout::Layout;
-use crate::losses::{append, filler};
-use crate::recovery::{Facts, MOVED, last_written, zero};
+use crate::losses::{Told, append, filler};
+use crate::recovery::{Facts, MOVED, last_own, last_written, zero};
 use crate::segment::{Segment, file_name};
 
 const DOING: &str = "mending the log";
@@ -76,13 +76,7 @@ impl Repair<'_> {
             Step::Extend { name, len } => self.extend(name, *len),
             Step::Shorten { name, start, len } => self.shorten(name, *start, *len),
             Step::Cut { at, until } => self.cut(*at, *until),
-            Step::Tell { told, end } => {
-                self.open()?;
-                let stored = self.plan.last_stored;
-                let (disk, segments) = (self.disk.as_ref(), &mut self.segments);
-                self.end = append(disk, self.layout, segments, *end, told, stored)?;
-                Ok(())
-            }
+            Step::Tell { told, end } => self.tell(told, *end),
             Step::Forget { end } => self.forget(*end),
             Step::DropKeys { name } => self
                 .forget_keys(|other| other == name)
@@ -156,6 +150,20 @@ impl Repair<'_> {
         self.lost_found
             .keep_bytes(&segment, at, until, "behind-the-end")?;
         zero(&segment, at, until)
+    }
+
+    /// Old records show that a file was used before. Where the record that tells is written over
+    /// the last of them, nobody could say any more that what is left of it is not this log's.
+    fn tell(&mut self, told: &Told, end: u64) -> Result<(), Error> {
+        self.open()?;
+        let stored = self.plan.last_stored;
+        let (disk, segments) = (self.disk.as_ref(), &mut self.segments);
+        self.end = append(disk, self.layout, segments, end, told, stored)?;
+        let segment = self.holding(self.end)?;
+        match last_own(&segment, self.end, u64::MAX)? {
+            Some(until) => self.cut(self.end, until),
+            None => Ok(()),
+        }
     }
 
     fn forget(&mut self, end: u64) -> Result<(), Error> {

@@ -156,3 +156,27 @@ async fn an_empty_file_whose_name_another_one_gets_goes_to_lost_and_found() {
         serves(fixture.house, &fixture.served, &fixture.ends, stray).await;
     }
 }
+
+#[tokio::test]
+async fn a_repair_that_writes_over_the_last_old_record_leaves_no_rest_of_it() {
+    let fixture = Fixture::new().await;
+    let (_, old) = fixture.served.values().next_back().expect("a message");
+    let end = fixture.house.store.log_bounds().1.0;
+    let last = open_file(&fixture.disk(), &segment(end - end % SEGMENT));
+    // Behind a zero word, as a file that is used again has them.
+    last.write_all_at(old, end % SEGMENT + 8)
+        .expect("it is written");
+    assert!(
+        check(&fixture.disk()).findings.is_empty(),
+        "it is known to be old"
+    );
+
+    let (lost, _) = fixture.record("t", 0, 0);
+    fixture.flip(lost + 90);
+    repair(&fixture.disk()).expect("it is mended");
+    let left = check(&fixture.disk());
+    assert!(left.findings.is_empty(), "{:#?}", left.findings);
+    assert_eq!(left.plan(), Vec::<String>::new());
+    let expected = fixture.without(|place| place == lost);
+    serves(fixture.house, &expected, &fixture.ends, "an old record").await;
+}
