@@ -95,14 +95,7 @@ impl fmt::Display for Step {
                 "move the {} bytes of the log from {at} on to lost+found, and end the log there",
                 until - at
             ),
-            Self::Tell { told, .. } => {
-                let lost = told.losses.iter().map(|loss| loss.to - loss.from);
-                write!(
-                    f,
-                    "append a record that names the {} offsets that are lost",
-                    lost.sum::<u64>()
-                )
-            }
+            Self::Tell { told, .. } => write!(f, "append a record that names {}", named_by(told)),
             Self::Forget { .. } => write!(
                 f,
                 "drop checkpoints, queue index and files of keys: the next start builds them from \
@@ -119,5 +112,16 @@ impl fmt::Display for Step {
                 to - from
             ),
         }
+    }
+}
+
+/// What a record names that tells of losses: queues and the log may each have lost nothing.
+fn named_by(told: &Told) -> String {
+    let offsets: u64 = told.losses.iter().map(|loss| loss.to - loss.from).sum();
+    let bytes: u64 = told.stretches.iter().map(|(from, to)| to - from).sum();
+    match (offsets, bytes) {
+        (0, 0) => format!("where {} queues go on", told.losses.len()),
+        (0, _) => format!("the {bytes} bytes of the log that are lost"),
+        _ => format!("the {offsets} offsets that are lost"),
     }
 }

@@ -133,7 +133,7 @@ pub const ROWS: &[Row] = &[
         },
         open: None,
         check: &["are damaged"],
-        repair: &["names the 0 offsets", FORGET, FILL],
+        repair: &["names the 320 bytes", FORGET, FILL],
         lost: |_, _| false,
     },
     Row {
