@@ -36,8 +36,8 @@ pub(super) struct Log {
     pub written: Option<u64>,
     /// The same within the segment that the end lies in.
     pub torn: Option<u64>,
-    /// Where the files begin that lie behind the end and are not empty.
-    pub files_behind: Vec<u64>,
+    /// Where the first file begins that lies behind the end and is not empty.
+    pub files_behind: Option<u64>,
     /// A valid record lies behind the end.
     pub followed: bool,
     pub ledger: Ledger,
@@ -176,13 +176,13 @@ fn read(
         },
     )?;
     let mut written = None;
-    let (mut torn, mut files_behind) = (None, Vec::new());
+    let (mut torn, mut files_behind) = (None, None);
     for segment in segments.iter().filter(|segment| segment.end() > end.at) {
         let here = last_own(segment, end.at, u64::MAX)?;
         if segment.start <= end.at {
             torn = here;
         } else if here.is_some() {
-            files_behind.push(segment.start);
+            files_behind.get_or_insert(segment.start);
         }
         written = written.max(here);
     }

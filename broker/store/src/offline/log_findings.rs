@@ -56,11 +56,8 @@ fn of_end(facts: &Facts<'_>, laid: &Laid, log: &Log, check: &mut Check) {
     if lost {
         check.plan.add(Step::Forget { end: at });
     }
-    for start in &log.files_behind {
-        check.plan.add(Step::SetAside {
-            name: file_name(*start),
-            why: "behind-the-end",
-        });
+    if let Some(start) = log.files_behind {
+        set_aside_from(start, facts, laid, check);
     }
     let strangers = facts.strangers_behind(at, facts.saved.is_some());
     check.findings.extend(strangers.iter().map(|fault| Finding {
@@ -96,6 +93,28 @@ fn of_end(facts: &Facts<'_>, laid: &Laid, log: &Log, check: &mut Check) {
             repair: "they go to lost+found, the log ends here".into(),
             harmless: !lost && !log.followed,
         });
+    }
+}
+
+/// Files behind the log's end go under the names they have, whatever would have been mended of
+/// them; empty ones behind those too, since nothing joins them to the log any more.
+fn set_aside_from(start: u64, facts: &Facts<'_>, laid: &Laid, check: &mut Check) {
+    for piece in laid.pieces.iter().filter(|piece| piece.start >= start) {
+        let place = file_name(piece.start);
+        let name = piece.name.as_ref().unwrap_or(&place);
+        check.plan.steps.retain(|step| !step.mends(&place));
+        let mut found = facts.survey.found.iter();
+        if found.any(|found| found.name == *name) {
+            check.plan.add(Step::SetAside {
+                name: name.clone(),
+                why: "behind-the-end",
+            });
+        }
+        let files = [&place, name].map(|name| format!("commitlog/{name}"));
+        let told = check.findings.iter_mut();
+        for finding in told.filter(|finding| files.contains(&finding.file)) {
+            finding.repair = "the log ends in front of it: what there is goes to lost+found".into();
+        }
     }
 }
 

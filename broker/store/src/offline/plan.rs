@@ -80,6 +80,18 @@ impl Plan {
     }
 }
 
+impl Step {
+    /// True if it makes a file of the log what it should be under this name.
+    pub(super) fn mends(&self, file: &str) -> bool {
+        match self {
+            Self::Rename { to: name, .. }
+            | Self::Extend { name, .. }
+            | Self::Shorten { name, .. } => name == file,
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

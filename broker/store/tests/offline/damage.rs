@@ -5,7 +5,8 @@ use runtime::Open;
 use store::Error;
 
 use crate::fixture::{
-    Fixture, SEGMENT, check, contents, open_file, repair, segment, serves, serves_without,
+    Fixture, SEGMENT, Served, check, contents, ends, open_file, repair, segment, served, serves,
+    serves_without,
 };
 use crate::house::{House, message};
 use crate::rows::{ROWS, Row, heads, rename};
@@ -179,4 +180,70 @@ async fn a_repair_that_writes_over_the_last_old_record_leaves_no_rest_of_it() {
     assert_eq!(left.plan(), Vec::<String>::new());
     let expected = fixture.without(|place| place == lost);
     serves(fixture.house, &expected, &fixture.ends, "an old record").await;
+}
+
+/// Three segments, killed while only the first messages were in a checkpoint; then the log is
+/// made to end at the first one behind that.
+async fn ended_early() -> (Fixture, Served) {
+    let house = House::with(|settings| {
+        settings.hot_bytes = 0;
+        settings.segment_bytes = SEGMENT;
+    });
+    house.append(&message("t", 0, "known to be durable")).await;
+    house.store.checkpoint().await.expect("it is saved");
+    let end = house.store.log_bounds().1.0;
+    while house.store.log_bounds().1.0 < 2 * SEGMENT + 1_000 {
+        house.append(&message("t", 0, &"x".repeat(400))).await;
+    }
+    let (served, ends) = (served(&house.store).await, ends(&house.store));
+    house.disk.kill();
+    let fixture = Fixture {
+        house,
+        served,
+        ends,
+    };
+    fixture.flip(end + 90);
+    let expected = fixture.without(|at| at >= end);
+    (fixture, expected)
+}
+
+async fn files_behind_the_end_go(row: &str, damage: impl Fn(&Fixture)) {
+    let (fixture, expected) = ended_early().await;
+    damage(&fixture);
+    repair(&fixture.disk()).unwrap_or_else(|why| panic!("{row}: {why}"));
+    let left = check(&fixture.disk());
+    assert!(left.findings.is_empty(), "{row}: {:#?}", left.findings);
+    let house = fixture.house.again().await.expect("it was mended");
+    assert!(served(&house.store).await == expected, "{row}");
+}
+
+#[tokio::test]
+async fn files_behind_the_end_of_the_log_go_whatever_else_is_wrong_with_them() {
+    let second = segment(SEGMENT);
+    files_behind_the_end_go("nothing", |_| ()).await;
+    files_behind_the_end_go("a file has another's name", |fixture| {
+        rename(fixture, &segment(2 * SEGMENT), &segment(9 * SEGMENT));
+    })
+    .await;
+    files_behind_the_end_go("a file is too long", |fixture| {
+        let file = open_file(&fixture.disk(), &second);
+        file.set_len(SEGMENT + 1_000).expect("it grows");
+    })
+    .await;
+    files_behind_the_end_go("a file is missing", |fixture| {
+        fixture.disk().unlink(&second).expect("it is there");
+    })
+    .await;
+    files_behind_the_end_go("a file is empty", |fixture| {
+        open_file(&fixture.disk(), &second)
+            .set_len(0)
+            .expect("it is cut");
+    })
+    .await;
+    files_behind_the_end_go("a file of zeros follows", |fixture| {
+        let made = fixture.disk().open(&segment(3 * SEGMENT), Open::Create);
+        made.and_then(|file| file.set_len(SEGMENT))
+            .expect("it is made");
+    })
+    .await;
 }
