@@ -1,6 +1,6 @@
 //! Hands on the records of a log, damaged or not.
 
-use std::ops::ControlFlow;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use model::record::RecordView;
@@ -10,6 +10,7 @@ use super::examine::{views, walk_all};
 use crate::Error;
 use crate::layout::Layout;
 use crate::recovery::Facts;
+use crate::segment::Segment;
 
 /// What a log holds at a place.
 #[derive(Debug)]
@@ -32,32 +33,38 @@ pub(super) fn dump(
     let facts = Facts::gather(disk, layout)?;
     let laid = facts.lay_out()?;
     let segments = views(disk.as_ref(), layout, &laid.pieces)?;
-    // Where records begin is known of the beginning of a segment only.
-    let starts = segments.iter().map(|segment| segment.start);
-    let begin = starts.clone().filter(|start| *start <= from).max();
-    let Some(begin) = begin.or(starts.min()) else {
-        return Ok(());
-    };
-    let each = std::cell::RefCell::new(each);
-    let flow = std::cell::Cell::new(ControlFlow::Continue(()));
+    let each = RefCell::new(each);
+    let more = Cell::new(true);
     let hand_on = |dumped: Dumped<'_>| {
-        if flow.get().is_continue() && !(each.borrow_mut())(dumped) {
-            flow.set(ControlFlow::Break(()));
-        }
-        flow.get().is_continue()
+        more.set(more.get() && (each.borrow_mut())(dumped));
+        more.get()
     };
-    walk_all(
-        &facts,
-        &segments,
-        begin,
-        |record| record.log_offset.0 < from || hand_on(Dumped::Record(record)),
-        |stretch| {
-            if stretch.to > from {
-                let (from, to, why) = (stretch.from, stretch.to, stretch.why);
-                hand_on(Dumped::Damaged { from, to, why });
-            }
-            Ok(())
-        },
-    )?;
+    // What cannot be mended may have its parts far apart.
+    let parts = segments.chunk_by(|before, next| before.end() == next.start);
+    for part in parts {
+        walk_all(
+            &facts,
+            part,
+            begin(part, from),
+            |record| record.log_offset.0 < from || hand_on(Dumped::Record(record)),
+            |stretch| {
+                if stretch.to > from {
+                    let (from, to, why) = (stretch.from, stretch.to, stretch.why);
+                    hand_on(Dumped::Damaged { from, to, why });
+                }
+                Ok(())
+            },
+        )?;
+        if !more.get() {
+            break;
+        }
+    }
     Ok(())
+}
+
+/// Where to begin to find all from `from` on: where records begin is known of the beginning of
+/// a segment only.
+fn begin(part: &[Arc<Segment>], from: u64) -> u64 {
+    let behind = part.partition_point(|segment| segment.start <= from);
+    part[behind.saturating_sub(1)].start
 }

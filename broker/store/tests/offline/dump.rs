@@ -1,10 +1,10 @@
 //! What a dump hands on.
 
-use model::LogOffset;
+use model::{LogOffset, QueueOffset, Timestamp};
 use store::{Dumped, Offline};
 
-use crate::fixture::Fixture;
-use crate::house::ROOT;
+use crate::fixture::{Fixture, SEGMENT, check, open_file, segment};
+use crate::house::{ROOT, encode, message};
 
 fn dump(fixture: &Fixture, from: u64, limit: usize) -> Vec<(u64, &'static str)> {
     let offline = Offline::open(ROOT.into(), fixture.disk()).expect("nobody has it open");
@@ -38,6 +38,25 @@ async fn every_record_comes_in_the_order_of_the_log_and_damage_in_its_place() {
         [(damaged + size, "record")]
     );
     assert_eq!(dump(&fixture, LogOffset(u64::MAX).0, 9), []);
+}
+
+#[tokio::test]
+async fn parts_too_far_apart_to_be_of_one_log_are_dumped_one_after_the_other() {
+    let fixture = Fixture::new().await;
+    let far = SEGMENT << 20;
+    let record = encode(&message("t", 0, "of another log"));
+    let record = record.place(QueueOffset(0), LogOffset(far), Timestamp(0));
+    let last = open_file(&fixture.disk(), &segment(5 * SEGMENT));
+    last.write_all_at(&record.to_bytes(), 0)
+        .expect("it is written");
+    assert!(check(&fixture.disk()).hopeless().is_some());
+    let all = dump(&fixture, 0, usize::MAX);
+    assert!(all.is_sorted(), "{all:?}");
+    assert!(
+        all.contains(&(fixture.record("quiet", 0, 0).0, "record")),
+        "{all:?}"
+    );
+    assert_eq!(dump(&fixture, far, 1), [(far, "record")]);
 }
 
 #[tokio::test]
