@@ -5,7 +5,7 @@ use super::finding::{Check, Finding};
 use super::ledger::Gap;
 use super::plan::Step;
 use crate::recovery::{Facts, Fault, Laid, NOTHING};
-use crate::segment::file_name;
+use crate::segment::{file_name, file_start};
 
 pub(super) fn add(facts: &Facts<'_>, laid: &Laid, log: &Log, check: &mut Check) {
     for (stretch, stored) in &log.stretches {
@@ -56,10 +56,13 @@ fn of_end(facts: &Facts<'_>, laid: &Laid, log: &Log, check: &mut Check) {
     if lost {
         check.plan.add(Step::Forget { end: at });
     }
-    if let Some(start) = log.files_behind {
+    let strangers = facts.strangers_behind(at, facts.saved.is_some());
+    // Those that are full of old records look empty to the log.
+    let strange = strangers.iter().filter_map(Fault::file);
+    let strange = strange.filter_map(file_start);
+    if let Some(start) = strange.chain(log.files_behind).min() {
         set_aside_from(start, facts, laid, check);
     }
-    let strangers = facts.strangers_behind(at, facts.saved.is_some());
     check.findings.extend(strangers.iter().map(|fault| Finding {
         file: format!("commitlog/{}", fault.file().unwrap_or_default()),
         position: fault.position(),

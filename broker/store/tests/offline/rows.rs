@@ -315,6 +315,22 @@ pub const ROWS: &[Row] = &[
         lost: |_, _| false,
     },
     Row {
+        name: "a file of old records behind the end, whose first is damaged",
+        damage: |fixture| {
+            let disk = fixture.disk();
+            let log = Path::new(ROOT).join("commitlog");
+            let files = disk.list(&log).expect("it is listed").len() as u64;
+            let mut old = disk.read(&segment(SEGMENT)).expect("it is there");
+            old[3] ^= 1;
+            disk.replace(&segment(files * SEGMENT), &old)
+                .expect("it is written");
+        },
+        open: Some("has no place in the log and holds no record of it"),
+        check: &["has no place in the log"],
+        repair: &["to lost+found"],
+        lost: |_, _| false,
+    },
+    Row {
         name: "a renamed segment in the middle",
         damage: |fixture| rename(fixture, &segment(SEGMENT), &segment(77 * SEGMENT)),
         open: Some("the file 00000000000001261568 holds the log from 16384 on"),
