@@ -253,6 +253,22 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_found_wherever_it_stands() {
+        for (before, behind) in (0..40).flat_map(|before| (0..40).map(move |b| (before, b))) {
+            let around = |bytes| format!("x\u{1}{}\u{2}", "v".repeat(bytes));
+            for name in ["a", "abc", "a-name-of-more-than-sixteen"] {
+                let token = format!("{name}\u{1}1\u{2}");
+                let text = around(before) + &token + &around(behind);
+                let properties = Properties::from(text.as_str());
+                assert_eq!(properties.get(name), Some("1"), "{text:?}");
+                assert_eq!(properties.get(&name[1..]), None, "{text:?}");
+                let twice = Properties::from(token + &text.replace("\u{1}1", "\u{1}2"));
+                assert_eq!(twice.get(name), Some("2"), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_changed_property_keeps_its_place() {
         let mut properties = Properties::from("a\u{1}1\u{2}b\u{1}2");
         properties.set("a", "longer");
