@@ -83,14 +83,6 @@ impl Tasks {
         }
     }
 
-    /// Threads that run what is spawned; 1 where a seed decides the order.
-    pub fn workers(&self) -> usize {
-        match self.shared.order {
-            Some(_) => 1,
-            None => self.shared.handle.metrics().num_workers(),
-        }
-    }
-
     /// Runs a future beside the caller. Dropping the [`Task`] lets it run on.
     pub fn spawn<T, F>(&self, name: impl Into<Cow<'static, str>>, future: F) -> Task<T>
     where

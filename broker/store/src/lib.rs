@@ -37,7 +37,6 @@ mod stats;
 mod store;
 mod sync;
 mod time_search;
-mod turns;
 mod watermark;
 
 pub use appender::{Appended, Gathered};

@@ -20,17 +20,11 @@ use crate::publisher::Publisher;
 use crate::queue_index::IndexEntry;
 use crate::segment::Segment;
 use crate::segments::Segments;
-use crate::turns::{Turn, Turns};
 
 /// Bytes that tell how long a record is.
 const FRAME: usize = 8;
 /// Bytes fetched with one read when neighbouring records are wanted.
 const WINDOW: u64 = 128 << 10;
-/// Bytes asked for at a time: kernels cut a larger wish down to what they read ahead by themselves.
-const ADVISED: usize = 128 << 10;
-/// Bytes further on that are looked at, too, before a stretch counts as in memory: so far the
-/// kernel reads ahead on its own for no one.
-const BEYOND: u64 = 32 << 20;
 /// Most bytes of a record that is read alone rather than with what follows it.
 const SMALL: u64 = BLOCK / 16;
 /// Bytes of others' records that are read along rather than left out.
@@ -100,7 +94,6 @@ pub(crate) struct LogReader {
     blocks: Arc<Blocks>,
     /// Taken while a thread waits for the disk.
     threads: Arc<Semaphore>,
-    turns: Arc<Turns>,
 }
 
 impl LogReader {
@@ -111,7 +104,6 @@ impl LogReader {
         tasks: Tasks,
         guard: Guard,
     ) -> Self {
-        let turns = Turns::on(tasks.workers());
         Self {
             segments,
             ring,
@@ -122,7 +114,6 @@ impl LogReader {
             catch_up: Arc::default(),
             blocks: Arc::default(),
             threads: Arc::new(Semaphore::new(THREADS)),
-            turns: Arc::new(turns),
         }
     }
 
@@ -153,9 +144,7 @@ impl LogReader {
         if at.0 < self.segments.min() || at.0 + FRAME as u64 > visible {
             return Err(self.nothing_at(at));
         }
-        let mut turn = self.turns.take().await;
-        let frame = self.bytes(at.0, FRAME, &mut turn).await?;
-        drop(turn);
+        let frame = self.bytes(at.0, FRAME).await?;
         match Frame::peek(&frame) {
             Ok(Frame::Record { size, .. }) if at.0 + u64::from(size) <= visible => {
                 let record = self.sized(at, size).await?;
@@ -173,8 +162,7 @@ impl LogReader {
         if let Some(bytes) = self.ring.get(at.0, size as usize) {
             return Ok(bytes);
         }
-        let mut turn = self.turns.take().await;
-        let bytes = self.bytes(at.0, size as usize, &mut turn).await?;
+        let bytes = self.bytes(at.0, size as usize).await?;
         self.checked(at, &bytes, 0..bytes.len())?;
         Ok(bytes)
     }
@@ -212,14 +200,9 @@ impl LogReader {
                 }
                 continue;
             };
-            let mut turn = self.turns.take().await;
-            let (count, window) = self.window(segment, rest, &mut turn).await;
+            let (count, window) = self.window(segment, rest).await;
             let (now, later) = rest.split_at(count);
             rest = later;
-            if window.is_err() {
-                // Each takes a turn of its own.
-                turn.pause();
-            }
             for entry in now {
                 let at = entry.log_offset;
                 let flow = match &window {
@@ -251,7 +234,7 @@ impl LogReader {
         Ok(bytes)
     }
 
-    async fn bytes(&self, at: u64, length: usize, turn: &mut Turn<'_>) -> Result<Bytes, Error> {
+    async fn bytes(&self, at: u64, length: usize) -> Result<Bytes, Error> {
         if let Some(bytes) = self.ring.get(at, length) {
             return Ok(bytes);
         }
@@ -260,8 +243,7 @@ impl LogReader {
             .holding(at)
             .filter(|segment| at + length as u64 <= segment.end())
             .ok_or_else(|| self.nothing_at(LogOffset(at)))?;
-        self.fetch(segment, at, BytesMut::zeroed(length), turn)
-            .await
+        self.fetch(segment, at, BytesMut::zeroed(length)).await
     }
 
     /// Bytes of a segment that begin at a place and hold as many of the first records as said:
@@ -271,7 +253,6 @@ impl LogReader {
         &self,
         segment: Arc<Segment>,
         wanted: &[IndexEntry],
-        turn: &mut Turn<'_>,
     ) -> (usize, Result<Window, Error>) {
         let count = in_one_block(wanted, segment.end());
         let range = |count: usize| wanted[0].log_offset.0..wanted[count - 1].log_end().0;
@@ -282,7 +263,7 @@ impl LogReader {
             }
             let bytes = wanted[..count].iter().map(|entry| u64::from(entry.size));
             if self.blocks.missed(number, count, bytes.sum()) {
-                return (count, self.block(segment, number, turn).await);
+                return (count, self.block(segment, number).await);
             }
         }
         let count = match u64::from(wanted[0].size) {
@@ -290,23 +271,18 @@ impl LogReader {
             _ => together(wanted, segment.end()),
         };
         let Range { start, end } = range(count);
-        let bytes = self.bytes(start, (end - start) as usize, turn).await;
+        let bytes = self.bytes(start, (end - start) as usize).await;
         (count, bytes.map(|bytes| Window { start, bytes }))
     }
 
     /// Reads what a segment has of a block, and keeps it.
-    async fn block(
-        &self,
-        segment: Arc<Segment>,
-        number: u64,
-        turn: &mut Turn<'_>,
-    ) -> Result<Window, Error> {
+    async fn block(&self, segment: Arc<Segment>, number: u64) -> Result<Window, Error> {
         let start = segment.start.max(number * BLOCK);
         // What lies behind that may still change.
         let visible = self.publisher.mark.visible();
         let end = segment.end().min(visible).min((number + 1) * BLOCK);
         let buffer = self.blocks.buffer(end.saturating_sub(start) as usize);
-        let bytes = self.fetch(segment, start, buffer, turn).await?;
+        let bytes = self.fetch(segment, start, buffer).await?;
         self.blocks.keep(number, start, bytes.clone());
         Ok(Window { start, bytes })
     }
@@ -317,7 +293,6 @@ impl LogReader {
         segment: Arc<Segment>,
         at: u64,
         mut buffer: BytesMut,
-        turn: &mut Turn<'_>,
     ) -> Result<Bytes, Error> {
         let length = buffer.len();
         let read = segment
@@ -332,16 +307,16 @@ impl LogReader {
             return Ok(buffer.freeze());
         }
         // Whoever reads far behind queues here, and not for the threads that others need.
-        turn.pause();
         let thread = self.threads.clone().acquire_owned().await;
         let read = move || {
             let read = read_waiting(&segment, at, buffer);
             drop(thread);
             read
         };
-        let read = self.tasks.blocking("read the log", read).await;
-        turn.again().await;
-        read.map_err(|_| Error::Closed)?
+        self.tasks
+            .blocking("read the log", read)
+            .await
+            .map_err(|_| Error::Closed)?
     }
 
     /// Tells the kernel, beside: even that may wait. What the ring has just let go stays, since
@@ -358,16 +333,11 @@ impl LogReader {
                     (from < to).then(|| (segment, from - segment.start..to - segment.start))
                 })
             };
-            let ahead = (wanted.end + BEYOND).min(hot);
-            let mut beyond = parts(ahead.saturating_sub(1)..ahead).chain(parts(wanted.clone()));
-            if beyond.all(|(segment, part)| in_memory(segment, &part)) {
+            if parts(wanted.clone()).all(|(segment, part)| in_memory(segment, &part)) {
                 catch_up.was_there(wanted.end);
             } else {
                 for (segment, part) in parts(wanted) {
-                    for at in part.clone().step_by(ADVISED) {
-                        let piece = at..part.end.min(at + ADVISED as u64);
-                        advice(segment, piece, Advice::WillNeed);
-                    }
+                    advice(segment, part, Advice::WillNeed);
                 }
             }
             for (segment, part) in parts(left) {
