@@ -178,11 +178,8 @@ impl LogReader {
         let mut rest = wanted;
         while let Some(first) = rest.first() {
             let at = first.log_offset;
-            if let Some((start, piece)) = self.ring.piece(at.0, first.size as usize) {
-                let piece = Window {
-                    start,
-                    bytes: piece,
-                };
+            if let Some((start, bytes)) = self.ring.piece(at.0, first.size as usize) {
+                let piece = Window { start, bytes };
                 let here = rest.iter().take_while(|entry| piece.has(entry)).count();
                 let (now, later) = rest.split_at(here);
                 rest = later;

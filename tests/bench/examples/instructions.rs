@@ -94,7 +94,7 @@ async fn pull(messages: usize) -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let store = open(folder.path(), HOT)?;
     fill(&store, BACKLOG).await?;
-    scan(store, Filter::All, messages, BACKLOG).await
+    scan(store, Filter::All, messages).await
 }
 
 /// Messages of 100 bytes and sixteen properties looked at for one group, from the page cache.
@@ -116,16 +116,11 @@ async fn filtered(
         Ok(message)
     };
     append_all(&store, BACKLOG, message).await?;
-    scan(store, filter, messages, BACKLOG).await
+    scan(store, filter, messages).await
 }
 
 /// Reads the first messages of a queue, over and over, until so many were looked at.
-async fn scan(
-    store: MessageStore,
-    filter: Filter,
-    messages: usize,
-    backlog: usize,
-) -> Result<(), Box<dyn Error>> {
+async fn scan(store: MessageStore, filter: Filter, messages: usize) -> Result<(), Box<dyn Error>> {
     let metadata = Metadata::over(Arc::new(MemoryTables::default()))?;
     metadata
         .topics
@@ -148,7 +143,7 @@ async fn scan(
             return Err(format!("a pull at {} found nothing", request.offset.0).into());
         }
         scanned += (pulled.next.0 - request.offset.0) as usize;
-        let behind = pulled.next.0 + TOGETHER as u64 > backlog as u64;
+        let behind = pulled.next.0 + TOGETHER as u64 > BACKLOG as u64;
         request.offset = if behind { QueueOffset(0) } else { pulled.next };
         black_box(pulled.records);
     }

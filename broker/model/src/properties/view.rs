@@ -184,19 +184,15 @@ pub(super) fn value_range(text: &[u8], name: &str) -> Option<Range<usize>> {
     if name.is_empty() || name.contains(&VALUE_END) {
         return None;
     }
-    let value_at = |start: usize| {
-        let value = start + name.len() + 1;
-        let length = memchr(VALUE_END, text.get(value..)?).unwrap_or(text.len() - value);
+    // The value of the token that begins there, if it has this name.
+    let value_of = |start: usize| {
+        let named = text[start..].strip_prefix(name)?;
+        let rest = named.strip_prefix(&[NAME_END])?;
+        let value = text.len() - rest.len();
+        let length = memchr(VALUE_END, rest).unwrap_or(rest.len());
         (length > 0).then_some(value..value + length)
     };
-    let is_name = |start: usize| {
-        let rest = text.get(start..)?.strip_prefix(name)?;
-        (rest.first() == Some(&NAME_END)).then_some(())
-    };
-    last_between(text, name.len(), |start| {
-        is_name(start).and_then(|()| value_at(start))
-    })
-    .or_else(|| is_name(0).and_then(|()| value_at(0)))
+    last_between(text, name.len(), value_of).or_else(|| value_of(0))
 }
 
 /// Asks `found` for every place, from the last to the first, that comes behind the end of a value

@@ -41,6 +41,15 @@ pub fn rename(fixture: &Fixture, from: &Path, to: &Path) {
     fixture.disk().rename(from, to).expect("it is there");
 }
 
+/// One more file behind the last of the log.
+fn add_file(fixture: &Fixture, bytes: &[u8]) {
+    let disk = fixture.disk();
+    let log = Path::new(ROOT).join("commitlog");
+    let files = disk.list(&log).expect("it is listed").len() as u64;
+    let added = disk.replace(&segment(files * SEGMENT), bytes);
+    added.expect("it is written");
+}
+
 const FILL: &str = "and put a filler there";
 const TELL: &str = "append a record that names the";
 const FORGET: &str = "drop checkpoints, queue index and files of keys";
@@ -302,13 +311,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "a file behind the end that holds something else",
-        damage: |fixture| {
-            let disk = fixture.disk();
-            let log = Path::new(ROOT).join("commitlog");
-            let files = disk.list(&log).expect("it is listed").len() as u64;
-            disk.replace(&segment(files * SEGMENT), &[b'x'; 5_000])
-                .expect("it is written");
-        },
+        damage: |fixture| add_file(fixture, &[b'x'; 5_000]),
         open: Some("has no place in the log and holds no record of it"),
         check: &["has no place in the log"],
         repair: &["to lost+found"],
@@ -317,13 +320,9 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "a file of old records behind the end, whose first is damaged",
         damage: |fixture| {
-            let disk = fixture.disk();
-            let log = Path::new(ROOT).join("commitlog");
-            let files = disk.list(&log).expect("it is listed").len() as u64;
-            let mut old = disk.read(&segment(SEGMENT)).expect("it is there");
+            let mut old = fixture.disk().read(&segment(SEGMENT)).expect("a file");
             old[3] ^= 1;
-            disk.replace(&segment(files * SEGMENT), &old)
-                .expect("it is written");
+            add_file(fixture, &old);
         },
         open: Some("has no place in the log and holds no record of it"),
         check: &["has no place in the log"],
