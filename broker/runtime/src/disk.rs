@@ -5,6 +5,7 @@
 
 mod map;
 mod real;
+mod resident;
 mod sim;
 
 use std::io::{self, IoSlice};
@@ -162,6 +163,12 @@ pub trait File: Send + Sync {
     /// As `pread`, but `None` where the bytes are not in memory and reading would wait. May
     /// return fewer bytes than are there.
     fn pread_nowait(&self, into: &mut [u8], at: u64) -> io::Result<Option<usize>>;
+
+    /// How many bytes of a range are in memory, counted by whole pages; `None` where nobody can
+    /// tell. Asking changes nothing, whereas a read of what is absent makes the kernel fetch it.
+    fn resident(&self, _range: Range<u64>) -> Option<u64> {
+        None
+    }
 
     /// Makes all written bytes and the length survive a power cut. If it fails, what was not
     /// yet durable may be lost even when a second call succeeds: never retry it.

@@ -284,3 +284,28 @@ fn space_is_counted_as_df_counts_it() {
         "df: {said}; we: {space:?}"
     );
 }
+
+#[test]
+fn what_is_in_memory_is_told_without_fetching_it() {
+    const BYTES: usize = 4 << 20;
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let disk = RealDisk::new();
+    let file = disk.open(&folder.path().join("f"), Open::Create).unwrap();
+    file.write_all_at(&vec![7; BYTES], 0).unwrap();
+    file.fdatasync().unwrap();
+    let all = 0..BYTES as u64;
+    let Some(written) = file.resident(all.clone()) else {
+        eprintln!("this kernel does not tell what is in memory");
+        return;
+    };
+    assert_eq!(written, BYTES as u64);
+    assert_eq!(file.resident(8_192..8_192), Some(0));
+    file.advise(all.clone(), Advice::DontNeed).unwrap();
+    if file.resident(all.clone()) != Some(0) {
+        eprintln!("this file system keeps its pages");
+        return;
+    }
+    assert_eq!(file.resident(all.clone()), Some(0), "asking fetched it");
+    file.read_exact_at(&mut [0; 4_096], 1 << 20).unwrap();
+    assert!(file.resident(1 << 20..(1 << 20) + 4_096) == Some(4_096));
+}

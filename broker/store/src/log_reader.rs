@@ -25,6 +25,9 @@ use crate::segments::Segments;
 const FRAME: usize = 8;
 /// Bytes fetched with one read when neighbouring records are wanted.
 const WINDOW: u64 = 128 << 10;
+/// Bytes further on that are looked at, too, before a stretch counts as in memory: so far ahead
+/// the kernel reads for nobody by itself.
+const BEYOND: u64 = 32 << 20;
 /// Most bytes of a record that is read alone rather than with what follows it.
 const SMALL: u64 = BLOCK / 16;
 /// Bytes of others' records that are read along rather than left out.
@@ -330,7 +333,9 @@ impl LogReader {
                     (from < to).then(|| (segment, from - segment.start..to - segment.start))
                 })
             };
-            if parts(wanted.clone()).all(|(segment, part)| in_memory(segment, &part)) {
+            let beyond = wanted.start + BEYOND..(wanted.end + BEYOND).min(hot);
+            let mut looked_at = parts(wanted.clone()).chain(parts(beyond));
+            if looked_at.all(|(segment, part)| in_memory(segment, part)) {
                 catch_up.was_there(wanted.end);
             } else {
                 for (segment, part) in parts(wanted) {
@@ -433,14 +438,10 @@ fn read_waiting(segment: &Segment, at: u64, mut buffer: BytesMut) -> Result<Byte
     Ok(buffer.freeze())
 }
 
-/// Whether the kernel has a part of a segment at hand, by a look at its ends and its middle.
-fn in_memory(segment: &Segment, part: &Range<u64>) -> bool {
-    let middle = part.start + (part.end - part.start) / 2;
-    let here = |at| {
-        let read = segment.file.pread_nowait(&mut [0], at);
-        matches!(read, Ok(Some(1)))
-    };
-    [part.start, middle, part.end - 1].into_iter().all(here)
+/// Whether the kernel has a part of a segment at hand, as far as it tells.
+fn in_memory(segment: &Segment, part: Range<u64>) -> bool {
+    let bytes = part.end - part.start;
+    segment.file.resident(part) >= Some(bytes)
 }
 
 /// Advice that is not taken costs time and nothing else.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use rustix::fs::{FallocateFlags, FlockOperation};
 use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
 
+use super::resident::resident;
 use super::{Advice, DirEntry, Disk, DiskLock, File, FileId, Mapped, Open, Space};
 
 /// More slices than this are refused by the kernel; the rest is the caller's next call.
@@ -178,6 +179,10 @@ impl File for RealFile {
             Err(Errno::AGAIN | Errno::OPNOTSUPP) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn resident(&self, range: Range<u64>) -> Option<u64> {
+        resident(&self.file, &range)
     }
 
     fn fdatasync(&self) -> io::Result<()> {

@@ -66,6 +66,12 @@ impl File for SimFile {
         self.read(state, into, at).map(Some)
     }
 
+    fn resident(&self, range: Range<u64>) -> Option<u64> {
+        let state = self.disk.admit(self.life).ok()?;
+        let absent = self.happens(state.faults.read_would_wait, &state);
+        Some(if absent { 0 } else { range.end - range.start })
+    }
+
     fn fdatasync(&self) -> io::Result<()> {
         let mut state = self.disk.begin(Operation::Sync, &self.path, self.life)?;
         let failure = match state.failure(Operation::Sync) {
