@@ -131,13 +131,17 @@ impl Reply {
         }
     }
 
+    /// Appends the frame as far as the pieces of its body, which have to follow.
+    pub fn encode_front(&self, caller: &Caller, out: &mut BytesMut) {
+        let remark = self.remark.as_deref();
+        caller.encode_reply(out, self.code, remark, &self.ext, self.body_bytes());
+        out.extend_from_slice(&self.body);
+    }
+
     /// Appends the whole frame.
     pub fn encode(&self, caller: &Caller, out: &mut BytesMut) {
-        let body = self.body_bytes();
-        let remark = self.remark.as_deref();
-        caller.encode_reply(out, self.code, remark, &self.ext, body);
-        out.reserve(body);
-        out.extend_from_slice(&self.body);
+        self.encode_front(caller, out);
+        out.reserve(self.body_bytes() - self.body.len());
         for piece in &self.pieces {
             out.extend_from_slice(piece);
         }

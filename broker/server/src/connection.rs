@@ -25,6 +25,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::bytes_in_flight::Share;
 use crate::channel::Channel;
 use crate::doorkeeper::Guest;
+use crate::output::Output;
 use crate::patience::{Awaited, Patience};
 use crate::turned_away::Why;
 
@@ -106,7 +107,7 @@ pub async fn serve(
         share: keeper.in_flight.share(),
         patience: Patience::new(&keeper.limits, clock.now()),
         input: BytesMut::new(),
-        output: BytesMut::new(),
+        output: Output::default(),
         guest,
         clock,
     };
@@ -131,7 +132,7 @@ struct Connection {
     waiting: Waiting,
     bytes_in_flight: usize,
     share: Share,
-    output: BytesMut,
+    output: Output,
 }
 
 /// Why a connection ended, other than by its client leaving.
@@ -212,9 +213,9 @@ impl Connection {
                 () = &mut end => return Ok(()),
                 Some(done) = self.waiting.next(), if !self.waiting.is_empty() => self.finish(done).await,
                 Some(frame) = outbox.recv() => {
-                    frame.encode(&mut self.output);
+                    frame.encode(self.output.buffer());
                     while let Ok(frame) = outbox.try_recv() {
-                        frame.encode(&mut self.output);
+                        frame.encode(self.output.buffer());
                     }
                 }
                 read = reader.read_buf(&mut input), if reads => {
@@ -272,23 +273,22 @@ impl Connection {
     /// gives no requests.
     async fn drain(&mut self, writer: &mut WriteHalf) -> Result<(), Ended> {
         let after = self.guest.keeper().limits.write;
-        let mut written = 0;
-        while written < self.output.len() {
-            let mut write = pin!(writer.write(&self.output[written..]));
-            let more = match futures::poll!(write.as_mut()) {
-                Poll::Ready(more) => more?,
+        while !self.output.is_empty() {
+            let mut at_once = pin!(writer.write_buf(&mut self.output));
+            let written = match futures::poll!(at_once.as_mut()) {
+                Poll::Ready(written) => written?,
                 Poll::Pending => {
+                    self.output.own();
+                    let write = writer.write_buf(&mut self.output);
                     let waited = self.clock.timeout(after, write).await;
                     self.patience.excuse(self.clock.now());
                     waited.map_err(|_| Ended::NotDrained { after })??
                 }
             };
-            if more == 0 {
+            if written == 0 {
                 return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into());
             }
-            written += more;
         }
-        self.output.clear();
         self.patience.said(self.clock.now());
         Ok(())
     }
@@ -355,7 +355,7 @@ impl Connection {
         if now < self.patience.ends(awaited) {
             // A silent client keeps no buffers.
             self.input = BytesMut::new();
-            self.output = BytesMut::new();
+            self.output = Output::default();
             self.gathered = Vec::new();
             self.patience.resting = true;
         } else if awaited != Awaited::Frame {
@@ -455,9 +455,8 @@ impl Connection {
 
     fn write(&mut self, answered: Answered) {
         match answered {
-            Answered::One(caller, reply) => reply.encode_for(&caller, &mut self.output),
-            Answered::Gathered(replies) if self.output.is_empty() => self.output = replies,
-            Answered::Gathered(replies) => self.output.extend_from_slice(&replies),
+            Answered::One(caller, reply) => self.output.reply(reply, &caller),
+            Answered::Gathered(replies) => self.output.frames(replies),
         }
     }
 }

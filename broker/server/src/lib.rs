@@ -15,6 +15,7 @@ mod latency;
 mod limits;
 mod listener;
 mod name_server_door;
+mod output;
 mod patience;
 mod pull_progress;
 mod registration;
