@@ -7,6 +7,7 @@ mod disk;
 mod handoff;
 mod memory;
 mod network;
+pub mod standstill;
 
 use std::path::Path;
 

@@ -9,12 +9,16 @@ use rustix::fs::{Advice, fadvise};
 use super::figures::SHARE;
 use crate::clock::now;
 use crate::contender::{Contender, Flush, Kind, Place};
+use crate::limits::standstill;
 use crate::load::{CaughtUp, Plan};
 use crate::results::Measurement;
 use crate::suite::{Cell, Options, Stand, Work};
 
 pub const OF_COLD: &str = "backlog, share of the cold-read limit";
 pub const OF_BASELINE: &str = "acknowledged: p99, during by before";
+/// Of a program that does nothing but keep all cores full while the disk is read.
+const STOOD_STILL: &str = "probe: all cores stood still, full and beside a cold read, %";
+const STANDSTILL: &str = "probe: the longest standstill, ms";
 const BODY: usize = 4 << 10;
 const RATE: f64 = 10_000.0;
 /// Longest time for filling and for reading, in seconds.
@@ -43,7 +47,9 @@ fn measure(stand: &Stand, kind: &Kind, place: &Place) -> Result<Measurement> {
     let messages = stand.load(&server, &fill)?.produced.acknowledged;
     rustix::fs::sync();
     forget(&place.folder)?;
-    let cold = cold_read(&stand.folder.join("probe"))?;
+    let probe = stand.folder.join("probe");
+    let cold = cold_read(&probe)?;
+    let (_, standstill) = standstill::beside(|| cold_read(&probe))?;
     let steady = Plan {
         topic: "steady".into(),
         producers: 4,
@@ -62,6 +68,8 @@ fn measure(stand: &Stand, kind: &Kind, place: &Place) -> Result<Measurement> {
     if let Some(caught_up) = &report.caught_up {
         figures(&mut measurement, caught_up, cold);
     }
+    measurement.set(STOOD_STILL, standstill.share * 100.0);
+    measurement.set(STANDSTILL, standstill.longest);
     let share = report.produced.cost.own_share() * 100.0;
     measurement.set(SHARE, share);
     measurement.raw = Some(report);
