@@ -1,11 +1,14 @@
 //! What a connection costs while its client says nothing.
+//!
+//! `MILLSTREAM_CONNECTIONS` says how many there are (1,000 by default). For more than the system
+//! lets a process open, `ulimit -n` comes first: each is a descriptor at either end.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use metadata::{MemoryTables, Metadata};
@@ -36,13 +39,34 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const CONNECTIONS: usize = 1_000;
+/// Bytes of a connection.
 const LIMIT: usize = 8 << 10;
+/// An address has so many ports that a client may come from, and the broker takes no more.
+const FROM_ONE_ADDRESS: usize = 16_000;
+/// Questions by which the pace is told.
+const QUESTIONS: usize = 2_000;
+
+fn connections() -> usize {
+    let number = std::env::var("MILLSTREAM_CONNECTIONS").ok();
+    number.map_or(1_000, |number| number.parse().expect("a number"))
+}
 
 /// Memory of each connection that came since `before`, its client's side included.
-fn each_since(before: isize) -> usize {
+fn each_since(before: isize, connections: usize) -> usize {
     let taken = TAKEN.load(Ordering::Relaxed) - before;
-    usize::try_from(taken).unwrap_or(0) / CONNECTIONS
+    usize::try_from(taken).unwrap_or(0) / connections
+}
+
+/// Microseconds in which a client is answered: half of its questions, and 99 of 100.
+async fn pace(client: &mut Stream) -> (u128, u128) {
+    let mut times = Vec::with_capacity(QUESTIONS);
+    for _ in 0..QUESTIONS {
+        let asked = Instant::now();
+        ask(client).await;
+        times.push(asked.elapsed().as_micros());
+    }
+    times.sort_unstable();
+    (times[QUESTIONS / 2], times[QUESTIONS * 99 / 100])
 }
 
 async fn ask(stream: &mut Stream) {
@@ -77,7 +101,7 @@ async fn an_idle_connection_costs_less_than_8_kib() {
         tasks.clone(),
     )
     .expect("an empty store opens");
-    let any = "127.0.0.1:0".parse().expect("an address");
+    let any = "0.0.0.0:0".parse().expect("an address");
     let settings = BrokerSettings {
         cluster: "c".to_owned(),
         name: "b".to_owned(),
@@ -93,28 +117,39 @@ async fn an_idle_connection_costs_less_than_8_kib() {
     let broker = Broker::open(settings, store, metadata, &rng, tasks).await;
     let broker = broker.expect("the broker opens");
     let net = Net::real();
-    let address = broker.start(&net).await.expect("it listens").address;
+    let port = broker.start(&net).await.expect("it listens").address.port();
 
+    let mut inside = net
+        .connect(&format!("127.0.0.1:{port}"))
+        .await
+        .expect("it listens");
+    let alone = pace(&mut inside).await;
+    let connections = connections();
     let before = TAKEN.load(Ordering::Relaxed);
-    let mut clients = Vec::with_capacity(CONNECTIONS);
-    for _ in 0..CONNECTIONS {
-        let client = net.connect(&address.to_string()).await;
-        clients.push(client.expect("the broker listens"));
+    let mut clients = Vec::with_capacity(connections);
+    for number in 0..connections {
+        // Whoever calls an address of this machine comes from the same one.
+        let address = format!("127.0.0.{}:{port}", 2 + number / FROM_ONE_ADDRESS);
+        let client = net.connect(&address).await;
+        clients.push(client.expect("the broker listens, and there is a descriptor left"));
     }
-    while broker.usage().connections < CONNECTIONS {
+    while broker.usage().connections <= connections {
         clock.sleep(Duration::from_millis(10)).await;
     }
-    let fresh = each_since(before);
+    let fresh = each_since(before, connections);
     for client in &mut clients {
         ask(client).await;
     }
-    let busy = each_since(before);
+    let busy = each_since(before, connections);
     clock.sleep(Duration::from_millis(1_500)).await;
-    let idle = each_since(before);
+    let idle = each_since(before, connections);
     println!("bytes of a connection: new {fresh}, just served {busy}, idle {idle}");
+    let among = pace(&mut inside).await;
+    println!("answered, p50 and p99 in us: alone {alone:?}, among {connections} idle {among:?}");
     assert!(fresh <= LIMIT && idle <= LIMIT, "new {fresh}, idle {idle}");
     // Whoever was silent is served like everybody else.
     for client in &mut clients {
         ask(client).await;
     }
+    assert_eq!(broker.usage().connections, connections + 1);
 }

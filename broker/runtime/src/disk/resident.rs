@@ -51,5 +51,8 @@ pub(super) fn resident(file: &fs::File, range: &Range<u64>) -> Option<u64> {
             0,
         )
     };
-    (failed == 0).then(|| pages.cached * rustix::param::page_size() as u64)
+    // SAFETY: it reads a constant of the machine.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    let page = u64::try_from(page).ok()?;
+    (failed == 0).then(|| pages.cached * page)
 }

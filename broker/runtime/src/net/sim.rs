@@ -34,6 +34,10 @@ struct State {
     listeners: BTreeMap<SocketAddr, mpsc::Sender<(Stream, SocketAddr)>>,
     refusing: BTreeSet<SocketAddr>,
     links: Vec<OpenLink>,
+    /// The client's ends of the links.
+    clients: BTreeSet<SocketAddr>,
+    /// With so many links, those that have ended are looked for.
+    full_at: usize,
     /// Pairs of hosts between which nothing arrives.
     held: BTreeSet<(IpAddr, IpAddr)>,
     latency: Option<Latency>,
@@ -163,13 +167,17 @@ impl SimNet {
         let place = listener.reserve().await.map_err(|_| refused())?;
         let (client, request, reply) = {
             let mut state = self.state.lock();
-            state.forget_ended();
+            if state.links.len() >= state.full_at {
+                state.forget_ended();
+                state.full_at = 2 * state.links.len() + 1;
+            }
             let client = state.free_address(self.from);
             let new = || Pipe::new(state.latency.clone());
             let (request, reply) = (new(), new());
             let held = state.held.contains(&pair_of(client, server));
             request.hold(held);
             reply.hold(held);
+            state.clients.insert(client);
             state.links.push(OpenLink {
                 client,
                 server,
@@ -200,7 +208,9 @@ impl SimNet {
         let cut: Vec<OpenLink> = {
             let mut state = self.state.lock();
             state.forget_ended();
-            state.links.extract_if(.., |link| chosen(link)).collect()
+            let State { links, clients, .. } = &mut *state;
+            let of_those = |link: &mut OpenLink| chosen(link) && clients.remove(&link.client);
+            links.extract_if(.., of_those).collect()
         };
         for pipe in cut.iter().flat_map(|link| &link.pipes) {
             pipe.cut();
@@ -232,17 +242,18 @@ impl State {
             let port = FIRST_PORT + self.ports_given;
             self.ports_given = (self.ports_given + 1) % (u16::MAX - FIRST_PORT);
             let address = SocketAddr::new(ip, port);
-            let taken = self.listener(address).is_some()
-                || self.links.iter().any(|link| link.client == address);
-            if !taken {
+            if self.listener(address).is_none() && !self.clients.contains(&address) {
                 return address;
             }
         }
     }
 
     fn forget_ended(&mut self) {
-        self.links
-            .retain(|link| !link.pipes.iter().all(Pipe::is_over));
+        let clients = &mut self.clients;
+        self.links.retain(|link| {
+            let over = link.pipes.iter().all(Pipe::is_over);
+            !(over && clients.remove(&link.client))
+        });
     }
 }
 

@@ -36,3 +36,29 @@ async fn connections_over_the_limit_are_closed_and_those_inside_are_served_on() 
         .await;
     assert!(house.connect_from([192, 0, 2, 1]).await.is_served().await);
 }
+
+/// In memory: a machine lets few processes open so many descriptors.
+#[tokio::test]
+async fn fifty_thousand_connections_are_all_served() {
+    const CONNECTIONS: usize = 50_000;
+    let house = House::simulated(&SimClock::new(0), Limits::default()).await;
+    let mut first = house.connect_from([192, 0, 2, 1]).await;
+    let mut crowd = Vec::with_capacity(CONNECTIONS);
+    for number in 1..CONNECTIONS {
+        let [.., high, low] = number.to_be_bytes();
+        let mut client = house.connect_from([198, 18, high, low]).await;
+        assert!(client.is_served().await, "number {number}");
+        crowd.push(client);
+    }
+    assert_eq!(house.broker.usage().connections, CONNECTIONS);
+    assert!(first.is_served().await);
+    for client in crowd.iter_mut().step_by(1_000) {
+        assert!(client.is_served().await);
+    }
+    drop(crowd);
+    house
+        .until("one left", |usage| usage.connections == 1)
+        .await;
+    assert!(first.is_served().await);
+    assert_eq!(house.broker.usage().count("connectionsRefused"), 0);
+}
