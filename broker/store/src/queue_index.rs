@@ -23,6 +23,7 @@ pub(crate) use entry::{Run, Unit, Units};
 pub(crate) use head::{Arrival, Head, INLINE_ENTRIES, State};
 pub(crate) use heads::Heads;
 pub(crate) use index_log::{FILE_BYTES, IndexLog};
+pub(crate) use lookup::Limit;
 
 use crate::Error;
 use crate::sync::atomic::{AtomicBool, Ordering};

@@ -8,11 +8,15 @@ use model::{QueueId, QueueOffset};
 
 use crate::Error;
 use crate::log_reader::Stored;
-use crate::queue_index::{Head, IndexEntry};
+use crate::queue_index::{Head, IndexEntry, Limit};
 use crate::store::Shared;
 
-/// Entries looked at in one read that finds nothing that matches.
-const SCANNED_ENTRIES: usize = 800;
+/// Work of one read that finds nothing that matches: what others wait for at the most.
+const WORK: usize = 8_000;
+/// Work of an entry of the index.
+const ENTRY: usize = 1;
+/// Work of a record that is looked into, beside its entry's.
+const RECORD: usize = 9;
 /// Entries fetched from the index at a time.
 const ENTRIES: usize = 128;
 
@@ -121,15 +125,15 @@ impl Shared {
         }
         let mut read = nothing(ReadStatus::NoMatchedMessage, from, bounds);
         let mut taken = Taken::default();
-        let mut scanned = 0;
+        let mut work = 0;
         // Enough for a reader that wants all there is.
-        let mut at_a_time = limit.messages.clamp(1, ENTRIES);
-        while scanned < SCANNED_ENTRIES {
+        let mut at_a_time = Limit::All(limit.messages.clamp(1, ENTRIES));
+        while work < WORK {
             let mut entries = self
                 .index
                 .entries(&self.tasks, &head, read.next.0, at_a_time)
                 .await?;
-            at_a_time = ENTRIES;
+            at_a_time = Limit::Together(ENTRIES);
             if let Some(hidden) = entries.iter().position(|entry| entry.log_end().0 > visible) {
                 entries.truncate(hidden);
             }
@@ -145,11 +149,12 @@ impl Shared {
                 if full {
                     break;
                 }
-                scanned += 1;
+                work += ENTRY;
                 read.next = entry.next();
                 if !entry.is_hole() && wanted.entry(&entry) {
-                    if let Some(expected) = &mut expected {
-                        expected.add(&entry);
+                    match &mut expected {
+                        Some(expected) => expected.add(&entry),
+                        None => work += RECORD,
                     }
                     chosen.push(entry);
                 }
@@ -184,7 +189,7 @@ impl Shared {
         }
         if !read.records.is_empty() {
             read.status = ReadStatus::Found;
-        } else if scanned == 0 {
+        } else if work == 0 {
             read.status = ReadStatus::OffsetFoundNull;
         }
         Ok(read)

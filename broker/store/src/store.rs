@@ -24,7 +24,7 @@ use crate::key_upkeep::KeyUpkeep;
 use crate::layout::Layout;
 use crate::log_reader::LogReader;
 use crate::publisher::Publisher;
-use crate::queue_index::QueueIndex;
+use crate::queue_index::{Limit, QueueIndex};
 use crate::read::{Bounds, Read, ReadLimit, Wanted};
 use crate::recovery::{Recovered, Recovery, recover};
 use crate::recycle_pool::RecyclePool;
@@ -350,7 +350,7 @@ impl MessageStore {
         let mut entries = self
             .shared
             .index
-            .entries(&self.shared.tasks, &head, from.0, limit)
+            .entries(&self.shared.tasks, &head, from.0, Limit::All(limit))
             .await?;
         if let Some(hidden) = entries.iter().position(|entry| entry.log_end().0 > visible) {
             entries.truncate(hidden);

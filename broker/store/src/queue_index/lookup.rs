@@ -12,15 +12,25 @@ use super::index_log::{Found, IndexLog};
 use crate::Error;
 use crate::sync::atomic::Ordering;
 
+/// How many entries are wanted.
+#[derive(Clone, Copy)]
+pub(crate) enum Limit {
+    /// As many, unless the queue ends before.
+    All(usize),
+    /// At most as many, and no more than lie together: who goes on anyway spares the way to
+    /// the next block for a part of it.
+    Together(usize),
+}
+
 impl QueueIndex {
-    /// Up to `limit` entries from `queue_offset` on, in order. Entries older than the queue's
-    /// beginning are not among them.
+    /// Entries from `queue_offset` on, in order; none only where there is none. Entries older
+    /// than the queue's beginning are not among them.
     pub(crate) async fn entries(
         self: &Arc<Self>,
         tasks: &Tasks,
         head: &Head,
         queue_offset: u64,
-        limit: usize,
+        limit: Limit,
     ) -> Result<Vec<IndexEntry>, Error> {
         match self.entries_now(head, queue_offset, limit, IndexLog::find) {
             Ok(Some(entries)) => Ok(entries),
@@ -31,7 +41,7 @@ impl QueueIndex {
                     let Some(head) = head else {
                         return Ok(Vec::new());
                     };
-                    index.entries_waiting(&head, queue_offset, limit)
+                    index.some_waiting(&head, queue_offset, limit)
                 };
                 tasks
                     .blocking("queue index", read)
@@ -41,12 +51,22 @@ impl QueueIndex {
         }
     }
 
-    /// As [`QueueIndex::entries`], on a thread that may wait for the disk.
+    /// Up to `limit` entries as of [`QueueIndex::entries`], on a thread that may wait for the
+    /// disk.
     pub(crate) fn entries_waiting(
         &self,
         head: &Head,
         queue_offset: u64,
         limit: usize,
+    ) -> Result<Vec<IndexEntry>, Error> {
+        self.some_waiting(head, queue_offset, Limit::All(limit))
+    }
+
+    fn some_waiting(
+        &self,
+        head: &Head,
+        queue_offset: u64,
+        limit: Limit,
     ) -> Result<Vec<IndexEntry>, Error> {
         let wait = |log: &IndexLog, position| log.read(position).map(Found::Block);
         let entries = self.entries_now(head, queue_offset, limit, wait);
@@ -118,13 +138,15 @@ impl QueueIndex {
         &self,
         head: &Head,
         queue_offset: u64,
-        limit: usize,
+        limit: Limit,
         find: impl Fn(&IndexLog, u64) -> Result<Found, Error>,
     ) -> Result<Option<Vec<IndexEntry>>, Error> {
+        let (Limit::All(most) | Limit::Together(most)) = limit;
+        let together = matches!(limit, Limit::Together(_));
         let mut entries: Vec<IndexEntry> = Vec::new();
         let mut from = queue_offset.max(head.with(|state| state.min));
         loop {
-            let missing = limit - entries.len();
+            let missing = most - entries.len();
             let links = head.with(|state| match state.tail_from(from, missing) {
                 Some(tail) => Err(tail),
                 None => Ok(state.spine.as_ref().map(|spine| spine.links.clone())),
@@ -141,11 +163,14 @@ impl QueueIndex {
             };
             let before = entries.len();
             entries.extend(block.run.from(from).take(missing));
-            if entries.len() == limit {
+            if entries.len() == most {
                 return Ok(Some(entries));
             }
             if before == entries.len() {
                 return Err(Error::Index { position: from });
+            }
+            if together {
+                return Ok(Some(entries));
             }
             from = block.run.end();
         }

@@ -114,6 +114,25 @@ async fn filters_skip_messages_and_the_next_offset_moves_on() {
 }
 
 #[tokio::test]
+async fn a_read_that_finds_nothing_ends_before_others_wait_for_it_long() {
+    let house = House::new();
+    for _ in 0..9_000 {
+        house.append(&tagged("t", 0, "any")).await;
+    }
+    let never: Option<fn(&RecordView<'_>) -> bool> = None;
+    let by_index = Only(|_: &IndexEntry| false, never);
+    let inside = Only(|_: &IndexEntry| true, Some(|_: &RecordView<'_>| false));
+    // As much work: a record costs as ten entries.
+    for (next, read) in [
+        (8_000, wanted(&house, 0, LIMIT, &by_index).await),
+        (800, wanted(&house, 0, LIMIT, &inside).await),
+    ] {
+        assert_eq!(read.status, ReadStatus::NoMatchedMessage);
+        assert!((next..next + 128).contains(&read.next.0), "{:?}", read.next);
+    }
+}
+
+#[tokio::test]
 async fn a_filter_that_looks_inside_goes_on_at_the_first_message_it_had_no_room_for() {
     let house = House::new();
     for _ in 0..300 {
