@@ -94,7 +94,7 @@ impl PullConsumer {
             proxy_forward_client_id: None,
             broker: None,
         };
-        let request = request(RequestCode::PULL_MESSAGE, &header);
+        let request = request(RequestCode::PULL_MESSAGE, &header).binary();
         let limit = hold.saturating_add(LATENESS);
         let (address, answer) = self.ask(queue, request, limit).await?;
         pulled(&address, answer, offset, filter)

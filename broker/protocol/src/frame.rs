@@ -128,6 +128,13 @@ impl Frame {
         }
     }
 
+    /// The same request with its header in RocketMQ's own binary form, which every broker reads
+    /// with less work than JSON. The form has no empty values: they arrive as none.
+    pub fn binary(mut self) -> Frame {
+        self.serialization = Serialization::Binary;
+        self
+    }
+
     /// The same request, to be sent without waiting for a reply.
     pub fn oneway(mut self) -> Frame {
         self.header.flag = Flag::ONEWAY;

@@ -1,7 +1,7 @@
 //! The work of a message without sockets and without threads, for counting its instructions.
 //!
 //! ```text
-//! instructions decode|append|pull|filtered|tagged|sql92 MESSAGES
+//! instructions decode|decode-binary|append|pull|filtered|tagged|sql92 MESSAGES
 //! ```
 //! `cargo xtask instructions` runs it under callgrind with a number of messages and with twice
 //! as many: the difference is what they cost, whatever the start took.
@@ -40,18 +40,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     let messages: usize = messages.parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     match what.as_str() {
-        "decode" => decode(messages),
+        "decode" => decode(messages, |request| request),
+        "decode-binary" => decode(messages, Frame::binary),
         "append" => runtime.block_on(append(messages)),
         "pull" => runtime.block_on(pull(messages)),
         "filtered" => runtime.block_on(filtered(Some("SQL92"), CONDITION, messages)),
         "tagged" => runtime.block_on(filtered(None, "p1", messages)),
         "sql92" => sql92(messages),
-        _ => Err(format!("{what} is none of decode, append, pull, filtered, tagged, sql92").into()),
+        _ => Err(format!(
+            "{what} is none of decode, decode-binary, append, pull, filtered, tagged, sql92"
+        )
+        .into()),
     }
 }
 
-/// Frames as the Java client writes them, cut from one buffer, header read into its type.
-fn decode(messages: usize) -> Result<(), Box<dyn Error>> {
+/// Frames as the Java client writes them, or in the form of ours, cut from one buffer, header
+/// read into its type.
+fn decode(messages: usize, form: impl Fn(Frame) -> Frame) -> Result<(), Box<dyn Error>> {
     let header = SendMessage {
         producer_group: "mill-bench",
         topic: TOPIC,
@@ -71,7 +76,7 @@ fn decode(messages: usize) -> Result<(), Box<dyn Error>> {
     let body = Bytes::from(vec![b'x'; BODY]);
     let request = Frame::request(RequestCode::SEND_MESSAGE_V2, ExtFields::of(&header), body);
     let mut one = BytesMut::new();
-    request.encode(&mut one);
+    form(request).encode(&mut one);
     let arrived = one.repeat(TOGETHER);
     for _ in 0..messages / TOGETHER {
         let mut buffer = BytesMut::from(&arrived[..]);

@@ -19,8 +19,9 @@ const HEAD: &str = "\
 /// Most that a figure may move, either way: what became cheaper is accepted too, or it is lost.
 const MOVED: f64 = 0.03;
 /// Names, and messages of the shorter of both runs.
-const PARTS: [(&str, u64); 6] = [
+const PARTS: [(&str, u64); 7] = [
     ("decode", 20_480),
+    ("decode-binary", 20_480),
     ("append", 10_240),
     ("pull", 40_960),
     ("filtered", 40_960),

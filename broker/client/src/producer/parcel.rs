@@ -103,7 +103,7 @@ impl Parcel {
             batch: self.code == RequestCode::SEND_BATCH_MESSAGE,
             broker: Some(&queue.broker),
         };
-        Frame::request(self.code, ExtFields::of(&header), self.body.clone())
+        Frame::request(self.code, ExtFields::of(&header), self.body.clone()).binary()
     }
 
     /// Understands the answer to a request of this parcel.

@@ -135,7 +135,7 @@ impl Consumption {
         let routes = self.client.routes();
         let route = routes.of(&id.topic).await?;
         let address = route.address_of(&queue.queue)?;
-        let request = request(RequestCode::PULL_MESSAGE, &header);
+        let request = request(RequestCode::PULL_MESSAGE, &header).binary();
         let answer = self.client.connections().ask(address, request, LIMIT).await;
         if matches!(answer, Err(Error::Unreachable { .. })) {
             routes.forget(&id.topic);

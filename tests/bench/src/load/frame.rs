@@ -1,4 +1,5 @@
-//! Send requests written once; of each copy only numbers of fixed width are patched.
+//! Send requests written once; of each copy only numbers of fixed width are patched. Headers are
+//! in RocketMQ's binary form, as our own client writes them.
 //!
 //! ```text
 //! body:  "millbnch" 8 │ number u64 │ intended time u64, ns │ filler
@@ -11,8 +12,10 @@ use model::{Properties, properties};
 use protocol::headers::SendMessage;
 use protocol::{ExtFields, Frame, Language, RequestCode};
 
-/// Nine digits: the opaque of slot 0, so that all opaques have one width.
+/// The opaque of slot 0: no other request has such a number.
 pub const FIRST_OPAQUE: u32 = 100_000_000;
+/// Where a binary frame has its opaque, four bytes.
+const OPAQUE: std::ops::Range<usize> = 13..17;
 const MAGIC: &[u8; 8] = b"millbnch";
 /// What a body has to hold.
 pub const SMALLEST_BODY: usize = 24;
@@ -39,7 +42,6 @@ pub struct Shape {
 #[derive(Clone, Debug)]
 pub struct Template {
     bytes: Vec<u8>,
-    opaque: usize,
     queue: (usize, usize),
     /// Where the key of a whole batch is.
     batch_key: Option<usize>,
@@ -84,8 +86,8 @@ impl Template {
         let batch_key = (shape.batch > 1).then(|| keys.next()).flatten();
         let messages = keys.zip(numbers).map(|(key, number)| Spots { key, number });
         Template {
-            opaque: find(b"\"opaque\":"),
-            queue: (find(b"\"e\":\""), digits),
+            // A name and a value, each behind its length.
+            queue: (find(&[0, 1, b'e', 0, 0, 0, digits as u8]), digits),
             batch_key,
             messages: messages.collect(),
             bytes,
@@ -97,7 +99,7 @@ impl Template {
         let start = out.len();
         out.extend_from_slice(&self.bytes);
         let copy = &mut out[start..];
-        decimal(&mut copy[self.opaque..self.opaque + 9], FIRST_OPAQUE + slot);
+        copy[OPAQUE].copy_from_slice(&(FIRST_OPAQUE + slot).to_be_bytes());
         let (at, digits) = self.queue;
         decimal(&mut copy[at..at + digits], queue);
         if let Some(key) = self.batch_key {
@@ -145,7 +147,7 @@ fn request(shape: &Shape, properties: &str, body: Bytes) -> Vec<u8> {
         1 => RequestCode::SEND_MESSAGE_V2,
         _ => RequestCode::SEND_BATCH_MESSAGE,
     };
-    let mut frame = Frame::request(code, fields, body);
+    let mut frame = Frame::request(code, fields, body).binary();
     frame.header.language = Language::Java;
     frame.header.opaque = FIRST_OPAQUE as i32;
     let mut out = BytesMut::new();
@@ -240,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_written_as_the_java_client_writes_it() {
+    fn a_request_has_the_fields_that_the_java_client_writes() {
         let theirs = captured();
         let template = Template::new(&shape(1, 8), &[]);
         let ours = Frame::decode(&mut BytesMut::from(&template.bytes[..]));

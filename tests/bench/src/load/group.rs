@@ -245,7 +245,7 @@ impl Group {
             broker: None,
         };
         let fields = ExtFields::of(&header);
-        let mut request = Frame::request(RequestCode::PULL_MESSAGE, fields, Bytes::new());
+        let mut request = Frame::request(RequestCode::PULL_MESSAGE, fields, Bytes::new()).binary();
         request.header.language = Language::Java;
         request.header.opaque = index as i32;
         let mut out = BytesMut::new();

@@ -13,7 +13,7 @@ pub struct Reply {
     pub opaque: i32,
 }
 
-/// Reads a whole frame; one whose header is not plain JSON is read in full.
+/// Reads a whole frame; one whose header is neither binary nor plain JSON is read in full.
 pub fn read(frame: BytesMut) -> Result<Reply> {
     if let Some(reply) = scan(&frame) {
         return Ok(reply);
@@ -28,15 +28,20 @@ pub fn read(frame: BytesMut) -> Result<Reply> {
 
 /// A name in quotes cannot stand inside a JSON text unescaped, so the first one is the field.
 fn scan(frame: &[u8]) -> Option<Reply> {
-    let [0, a, b, c] = *frame.get(4..8)? else {
-        return None;
-    };
-    let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+    let [form, high, middle, low] = *frame.get(4..)?.first_chunk()?;
+    let length = u32::from_be_bytes([0, high, middle, low]) as usize;
     let header = frame.get(8..8 + length)?;
-    Some(Reply {
-        code: number(header, b"\"code\":")?,
-        opaque: number(header, b"\"opaque\":")?,
-    })
+    match form {
+        0 => Some(Reply {
+            code: number(header, b"\"code\":")?,
+            opaque: number(header, b"\"opaque\":")?,
+        }),
+        1 => Some(Reply {
+            code: i16::from_be_bytes(*header.first_chunk()?).into(),
+            opaque: i32::from_be_bytes(*header.get(5..)?.first_chunk()?),
+        }),
+        _ => None,
+    }
 }
 
 fn number(header: &[u8], name: &[u8]) -> Option<i32> {
