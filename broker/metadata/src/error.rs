@@ -7,6 +7,8 @@ use std::path::PathBuf;
 pub enum Error {
     #[error("metadata in {} cannot be opened: {why}", path.display())]
     Open { path: PathBuf, why: String },
+    #[error("metadata in {} is damaged: {why}", path.display())]
+    Damaged { path: PathBuf, why: String },
     #[error("metadata could not be written while {doing}: {why}")]
     Write { doing: &'static str, why: String },
     #[error(

@@ -5,6 +5,7 @@
 //! in memory and written in batches by [`Metadata::flush`].
 
 mod committed_offsets;
+mod copies;
 mod error;
 mod export;
 mod groups;
@@ -15,6 +16,7 @@ mod tables;
 mod topics;
 
 pub use committed_offsets::{Commit, CommittedOffsets};
+pub use copies::has_copy;
 pub use error::Error;
 pub use export::Export;
 pub use groups::{GroupConfig, Groups};

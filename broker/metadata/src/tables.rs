@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use parking_lot::Mutex;
@@ -29,6 +30,22 @@ impl Table {
         Table::Offsets,
         Table::KeyValues,
     ];
+
+    /// What it is called in a copy.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Table::Topics => 0,
+            Table::Groups => 1,
+            Table::Offsets => 2,
+            Table::KeyValues => 3,
+        }
+    }
+
+    pub(crate) fn numbered(number: u8) -> Option<Table> {
+        Table::ALL
+            .into_iter()
+            .find(|table| table.number() == number)
+    }
 
     fn name(self) -> &'static str {
         match self {
@@ -85,6 +102,11 @@ pub struct FjallTables {
     folder: PathBuf,
     database: Database,
     spaces: BTreeMap<Table, Keyspace>,
+    /// Holds the number of the last copy.
+    copied: Keyspace,
+    /// Whether anything has changed since the last copy, and anything but progress.
+    changed: AtomicBool,
+    changed_by_people: AtomicBool,
 }
 
 /// Metadata is small: a few megabytes of cache and one worker serve it.
@@ -92,12 +114,20 @@ const CACHE_BYTES: u64 = 4 << 20;
 const MEMTABLE_BYTES: u64 = 4 << 20;
 /// Where fjall keeps a folder for each table.
 const KEYSPACES: &str = "keyspaces";
+/// The table, and its only key, with the number of the last copy.
+const COPIED: &str = "copied";
 
 impl FjallTables {
     pub fn open(folder: &Path) -> Result<FjallTables, Error> {
-        let failed = |why: fjall::Error| Error::Open {
-            path: folder.to_owned(),
-            why: why.to_string(),
+        let failed = |why: fjall::Error| match is_damage(&why) {
+            true => Error::Damaged {
+                path: folder.to_owned(),
+                why: why.to_string(),
+            },
+            false => Error::Open {
+                path: folder.to_owned(),
+                why: why.to_string(),
+            },
         };
         let disk = RealDisk;
         let undurable = |why: std::io::Error| Error::Open {
@@ -110,14 +140,15 @@ impl FjallTables {
             .worker_threads(1)
             .open()
             .map_err(failed)?;
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
         let mut spaces = BTreeMap::new();
         for table in Table::ALL {
-            let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
             spaces.insert(
                 table,
                 database.keyspace(table.name(), options).map_err(failed)?,
             );
         }
+        let copied = database.keyspace(COPIED, options).map_err(failed)?;
         // fjall flushes what is in a table's folder, but not the folder's own name: a loss of
         // power took all tables with it.
         disk.fsync_dir(&folder.join(KEYSPACES)).map_err(undurable)?;
@@ -125,7 +156,61 @@ impl FjallTables {
             folder: folder.to_owned(),
             database,
             spaces,
+            copied,
+            changed: AtomicBool::new(true),
+            changed_by_people: AtomicBool::new(true),
         })
+    }
+
+    /// The number of the last copy that was made of these tables; 0 before the first.
+    pub(crate) fn last_copy(&self) -> Result<u64, Error> {
+        let number = self.copied.get(COPIED).map_err(|why| self.unread(&why))?;
+        let number = number.and_then(|number| Some(u64::from_be_bytes(*number.first_chunk()?)));
+        Ok(number.unwrap_or(0))
+    }
+
+    /// Remembers that this is the last copy. In front of the copy itself: tables that know of
+    /// none of its number or above have gone back in time.
+    pub(crate) fn copied(&self, number: u64) -> Result<(), Error> {
+        self.require_room()?;
+        let mut write = self.database.batch().durability(Some(PersistMode::SyncAll));
+        write.insert(&self.copied, COPIED, number.to_be_bytes());
+        write.commit().map_err(|why| Error::Write {
+            doing: "counting copies",
+            why: why.to_string(),
+        })
+    }
+
+    /// Everything there is, if something has changed since the last time: at once if it was
+    /// topics, groups or key-values, and progress only if `all`.
+    pub(crate) fn changed(&self, all: bool) -> Result<Option<Vec<(Table, Entry)>>, Error> {
+        let by_people = self.changed_by_people.swap(false, Ordering::AcqRel);
+        if !by_people && !(all && self.changed.load(Ordering::Acquire)) {
+            return Ok(None);
+        }
+        self.changed.store(false, Ordering::Release);
+        self.everything().map(Some)
+    }
+
+    /// What was to be copied was not.
+    pub(crate) fn still_changed(&self) {
+        self.changed_by_people.store(true, Ordering::Release);
+    }
+
+    fn everything(&self) -> Result<Vec<(Table, Entry)>, Error> {
+        let mut all = Vec::new();
+        for table in Table::ALL {
+            let entries = self.entries(table)?;
+            all.extend(entries.into_iter().map(|entry| (table, entry)));
+        }
+        Ok(all)
+    }
+
+    fn unread(&self, why: &fjall::Error) -> Error {
+        Error::Damaged {
+            path: self.folder.clone(),
+            why: why.to_string(),
+        }
     }
 
     /// Nothing is written on a disk that is nearly full: a write that fails half way leaves fjall
@@ -147,6 +232,34 @@ impl FjallTables {
     }
 }
 
+/// Whether it is the files that are wrong, and not that they cannot be had just now.
+fn is_damage(error: &fjall::Error) -> bool {
+    use std::error::Error as _;
+
+    if let fjall::Error::Locked | fjall::Error::Poisoned | fjall::Error::InvalidVersion(Some(_)) =
+        error
+    {
+        return false;
+    }
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
+    while let Some(inner) = cause {
+        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            // A file that is missing, cut, or one that a new folder would not have.
+            use std::io::ErrorKind::*;
+            let wrong = [
+                AlreadyExists,
+                InvalidData,
+                InvalidInput,
+                NotFound,
+                UnexpectedEof,
+            ];
+            return wrong.contains(&io.kind());
+        }
+        cause = inner.source();
+    }
+    true
+}
+
 /// Bytes that have to be free for a write, and for the files that fjall makes of it.
 fn needed(space: Space) -> u64 {
     (Table::ALL.len() as u64 * MEMTABLE_BYTES).min(space.total / 32)
@@ -159,6 +272,8 @@ impl Tables for FjallTables {
             why: why.to_string(),
         };
         self.require_room()?;
+        let is_progress = |change: &(Table, _, _)| change.0 == Table::Offsets;
+        let by_people = !batch.changes.iter().all(is_progress);
         let mode = match durability {
             Durability::Now => PersistMode::SyncAll,
             Durability::Later => PersistMode::Buffer,
@@ -170,17 +285,18 @@ impl Tables for FjallTables {
                 None => writes.remove(&self.spaces[&table], key),
             }
         }
-        writes.commit().map_err(failed)
+        writes.commit().map_err(failed)?;
+        self.changed.store(true, Ordering::Release);
+        if by_people {
+            self.changed_by_people.store(true, Ordering::Release);
+        }
+        Ok(())
     }
 
     fn entries(&self, table: Table) -> Result<Vec<Entry>, Error> {
-        let failed = |why: fjall::Error| Error::Read {
-            doing: table.name(),
-            why: why.to_string(),
-        };
         let mut entries = Vec::new();
         for guard in self.spaces[&table].iter() {
-            let (key, value) = guard.into_inner().map_err(failed)?;
+            let (key, value) = guard.into_inner().map_err(|why| self.unread(&why))?;
             entries.push((key.to_vec(), value.to_vec()));
         }
         Ok(entries)

@@ -1,6 +1,8 @@
 //! What a broker still knows after a restart, a crash, and strange content.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use metadata::{
@@ -8,6 +10,7 @@ use metadata::{
     Table, Tables, TopicConfig,
 };
 use model::{ConsumerGroup, LogOffset, QueueId, QueueOffset, Topic};
+use runtime::Rng;
 
 fn topic(name: &str) -> Topic {
     Topic::parse(name).expect("the test's topic is valid")
@@ -250,4 +253,140 @@ fn two_processes_cannot_open_one_folder() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let _first = FjallTables::open(folder.path()).expect("the first opens");
     assert!(FjallTables::open(folder.path()).is_err());
+}
+
+/// Metadata that was closed in order; what it held.
+fn closed(folder: &Path) -> Vec<String> {
+    let metadata = Metadata::open(folder).expect("an empty folder opens");
+    for number in 0..50 {
+        let name = format!("topic-{number}");
+        let config = TopicConfig::with_queues(1 + number % 7);
+        metadata.topics.put(topic(&name), config).expect("kept");
+        metadata.offsets.commit(
+            &group("billing"),
+            &queue(number),
+            QueueOffset(number.into()),
+        );
+    }
+    metadata.keep().expect("kept");
+    metadata.close().expect("copied");
+    held(&metadata)
+}
+
+fn held(metadata: &Metadata) -> Vec<String> {
+    let topics = (0..50).map(|number| {
+        let topic = metadata.topics.get(&format!("topic-{number}"));
+        let offset = metadata.offsets.get("billing", &queue(number));
+        format!("{topic:?} {offset:?}")
+    });
+    topics.collect()
+}
+
+const TRIALS: u64 = 40;
+
+/// Every file below a folder that has bytes.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => files.extend(self::files(&path)),
+            false if fs::metadata(&path).expect("a file").len() > 0 => files.push(path),
+            false => {}
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn damaged_tables_are_set_aside_and_the_last_copy_takes_their_place() {
+    let parent = tempfile::tempdir().expect("a temporary folder");
+    let folder = parent.path().join("metadata");
+    let before = closed(&folder);
+    let rng = Rng::seeded(7);
+    let whole: Vec<_> = files(&folder)
+        .into_iter()
+        .map(|path| (fs::read(&path).expect("it is there"), path))
+        .collect();
+    let mut restored = 0;
+    for trial in 0..TRIALS {
+        let (bytes, path) = &whole[rng.range(0..whole.len() as u64) as usize];
+        let at = rng.range(0..bytes.len() as u64) as usize;
+        match trial % 3 {
+            0 => fs::remove_file(path).expect("it is there"),
+            1 => fs::write(path, &bytes[..at]).expect("there is room"),
+            _ => {
+                let mut damaged = bytes.clone();
+                let end = bytes.len().min(at + 64);
+                damaged[at..end].iter_mut().for_each(|byte| *byte ^= 0x5A);
+                fs::write(path, damaged).expect("there is room");
+            }
+        }
+        let what = format!("trial {trial}: {} at {at}", path.display());
+        let metadata = Metadata::open(&folder).unwrap_or_else(|why| panic!("{what}: {why}"));
+        assert_eq!(held(&metadata), before, "{what}");
+        drop(metadata);
+        let aside = parent.path().join("metadata.damaged-1");
+        if aside.exists() {
+            restored += 1;
+            fs::remove_dir_all(aside).expect("it is there");
+        }
+        fs::remove_dir_all(&folder).expect("it is there");
+        for (bytes, path) in &whole {
+            fs::create_dir_all(path.parent().expect("a folder")).expect("there is room");
+            fs::write(path, bytes).expect("there is room");
+        }
+    }
+    assert!(restored > TRIALS / 5, "only {restored} were found damaged");
+}
+
+#[test]
+fn tables_that_are_older_than_their_copy_are_not_believed() {
+    let parent = tempfile::tempdir().expect("a temporary folder");
+    let folder = parent.path().join("metadata");
+    let before = closed(&folder);
+    fs::remove_dir_all(&folder).expect("it is there");
+    for _ in 0..2 {
+        let metadata = Metadata::open(&folder).expect("the copy is there");
+        assert_eq!(held(&metadata), before);
+        assert!(metadata.is_restored(), "nobody has looked what is missing");
+    }
+    let metadata = Metadata::open(&folder).expect("it opens");
+    metadata.completed().expect("it is kept");
+    drop(metadata);
+    let metadata = Metadata::open(&folder).expect("it opens");
+    assert!(!metadata.is_restored());
+}
+
+#[test]
+fn damage_without_a_copy_is_told_with_what_to_do() {
+    let parent = tempfile::tempdir().expect("a temporary folder");
+    let folder = parent.path().join("metadata");
+    closed(&folder);
+    fs::remove_dir_all(parent.path().join("metadata.copies")).expect("it is there");
+    for path in files(&folder) {
+        fs::write(path, b"nonsense").expect("there is room");
+    }
+    let said = Metadata::open(&folder).err().expect("it is refused");
+    let said = said.to_string();
+    assert!(
+        said.contains("is damaged") && said.contains("there is no copy of it"),
+        "{said}"
+    );
+    assert!(
+        folder.exists(),
+        "what is there is left to whoever can read it"
+    );
+}
+
+#[test]
+fn tables_that_another_process_holds_are_not_taken_for_damaged() {
+    let parent = tempfile::tempdir().expect("a temporary folder");
+    let folder = parent.path().join("metadata");
+    closed(&folder);
+    let first = Metadata::open(&folder).expect("it opens");
+    assert!(Metadata::open(&folder).is_err());
+    assert!(!parent.path().join("metadata.damaged-1").exists());
+    drop(first);
 }

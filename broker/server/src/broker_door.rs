@@ -2,6 +2,7 @@
 
 mod administration;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -121,6 +122,9 @@ impl Broker {
         let polls = LongPolls::new(settings.limits.polls);
         let locks = Arc::new(QueueLocks::new(clock.clone()));
         make_system_topics(&settings, &metadata)?;
+        if metadata.is_restored() {
+            recall_topics(&store, &metadata)?;
+        }
         let adopted = |level: DelayLevel| {
             let kept = metadata
                 .key_values
@@ -223,6 +227,9 @@ impl Broker {
     /// Keeps what a clean stop must not lose. Called after the tasks have stopped.
     pub async fn close(&self) -> Result<(), Error> {
         self.keep();
+        if let Err(why) = self.metadata.close() {
+            tracing::error!(%why, "metadata was not copied");
+        }
         self.store.close().await.map_err(delivery::Error::Store)?;
         Ok(())
     }
@@ -455,6 +462,25 @@ impl store::Arrivals for Arrivals {
 }
 
 /// The topics every RocketMQ broker has from its first start on.
+/// Makes the topics anew that have messages and that the metadata has lost, with as many queues
+/// as have held any.
+fn recall_topics(store: &MessageStore, metadata: &Metadata) -> Result<(), Error> {
+    let mut lost: BTreeMap<Topic, u32> = BTreeMap::new();
+    for queue in store.queues() {
+        if metadata.topics.get(queue.topic.as_str()).is_none() {
+            let queues = lost.entry(queue.topic).or_default();
+            *queues = (*queues).max(queue.number + 1);
+        }
+    }
+    let recalled = lost.into_iter().map(|(topic, queues)| {
+        tracing::warn!(%topic, queues, "a topic with messages was not in the metadata's copy");
+        (topic, TopicConfig::with_queues(queues))
+    });
+    metadata.topics.put_all(recalled.collect())?;
+    metadata.completed()?;
+    Ok(())
+}
+
 fn make_system_topics(settings: &Settings, metadata: &Metadata) -> Result<(), Error> {
     let with = |queues: u32, permission: u32| TopicConfig {
         permission: Permission(permission),

@@ -80,7 +80,8 @@ pub(crate) fn try_damage(
     trial.start()?;
     let came = match trial.outcome().with_context(|| what.clone())? {
         Start::Refused(said) => {
-            refusal(part, &file, &said).with_context(|| what.clone())?;
+            let copied = place.data().join("metadata.copies").exists();
+            refusal(part, &file, copied, &said).with_context(|| what.clone())?;
             "the broker refuses to start and says how to mend it".to_owned()
         }
         Start::Serves(_) => {
@@ -94,13 +95,14 @@ pub(crate) fn try_damage(
 }
 
 /// Whether what it said on refusing helps a person.
-fn refusal(part: Part, file: &Path, said: &str) -> Result<()> {
+fn refusal(part: Part, file: &Path, copied: bool, said: &str) -> Result<()> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     match part {
         Part::Log => ensure!(
             said.contains(&*name) && said.contains("store repair") && said.contains(" at "),
             "refused without file, position and the command that repairs: {said}"
         ),
+        Part::Metadata if copied => bail!("there is a copy of the metadata: {said}"),
         Part::Metadata => ensure!(
             said.contains("metadata") && !said.contains("panicked"),
             "refused without naming what is damaged: {said}"

@@ -21,12 +21,16 @@ pub fn findings(place: &Place) -> Result<Vec<Finding>> {
 /// Opening it would write to it, so that is done with a copy.
 fn of_metadata(folder: &Path) -> Result<Option<Finding>> {
     let copy = Copy::of(folder).context("copying the metadata")?;
-    let opened = Metadata::open(&copy.folder);
+    let opened = Metadata::check(&copy.folder);
+    let repair = match metadata::has_copy(folder) {
+        true => "start the broker: it takes the last copy of them, and sets the folder aside",
+        false => "none: bring the folder back from a backup",
+    };
     Ok(opened.err().map(|why| Finding {
         file: folder.display().to_string(),
         position: None,
         what: format!("topics, groups and offsets cannot be read: {why}"),
-        repair: "none: restore the folder from a copy".into(),
+        repair: repair.into(),
         harmless: false,
     }))
 }
