@@ -35,12 +35,12 @@ pub fn guard(accept: bool) -> Result<()> {
     let what = ["--package", "mill-bench", "--example", "instructions"];
     let program = build(&what, "examples/instructions")?;
     let mut counted = BTreeMap::new();
-    println!("{:<8} {:>24}", "part", "instructions a message");
+    println!("{:<14} {:>24}", "part", "instructions a message");
     for (part, messages) in PARTS {
         let once = count(&program, part, messages)?;
         let twice = count(&program, part, 2 * messages)?;
         let each = (twice as f64 - once as f64) / messages as f64;
-        println!("{part:<8} {each:>24.1}");
+        println!("{part:<14} {each:>24.1}");
         counted.insert(part.to_owned(), each);
     }
     let path = Path::new(ACCEPTED);
