@@ -524,6 +524,18 @@ fn only_cold_bytes_rot_and_one_bit_at_a_time() {
 }
 
 #[test]
+fn what_a_file_gets_when_it_grows_is_zeros_and_has_not_rotten() {
+    let sim = new_disk(9);
+    let file = durable_file(&sim, "f", &[0x55; 10]);
+    sim.flip_bit(&root().join("f"), 10, 3).unwrap();
+    file.set_len(12).unwrap();
+    assert_eq!(read(&sim, "f")[10..], [0, 0]);
+    file.fdatasync().unwrap();
+    sim.crash();
+    assert_eq!(read(&sim, "f")[10..], [0, 0]);
+}
+
+#[test]
 fn a_hook_sees_every_call_before_it_happens() {
     let sim = new_disk(1);
     let seen: Arc<std::sync::Mutex<Vec<(Operation, PathBuf)>>> = Arc::default();

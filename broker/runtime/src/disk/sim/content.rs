@@ -74,8 +74,11 @@ impl Content {
         };
     }
 
-    /// Turns one bit around, if its sector holds anything but zeros.
+    /// Turns one bit around, if the file goes as far and its sector holds anything but zeros.
     pub(super) fn flip_bit(&mut self, at: u64, bit: u8) {
+        if at >= self.len {
+            return;
+        }
         let (sector, within) = locate(at);
         if let Some(held) = self.sectors.get_mut(&sector) {
             Arc::make_mut(held)[within] ^= 1 << (bit % 8);
