@@ -12,8 +12,9 @@ use model::record::Frame;
 
 /// One more than the position of the last byte of the range that this log may have written.
 ///
-/// In a file that holds nothing older, that is the last byte that is not zero; otherwise the end
-/// of the last thing that looks like a record of this place.
+/// That is the end of the last thing that looks like a record of this place, if something older
+/// lies behind it; otherwise it is the last byte that is not zero. What is older in front of it
+/// goes with it, and shows nothing of the rest any more.
 pub(crate) fn last_own(segment: &Segment, from: u64, until: u64) -> Result<Option<u64>, Error> {
     let Some(written) = last_written(segment, from, until)? else {
         return Ok(None);
@@ -27,8 +28,11 @@ pub(crate) fn last_own(segment: &Segment, from: u64, until: u64) -> Result<Optio
         match (stated_offset(head), Frame::peek(head)) {
             (Some(stated), Ok(Frame::Record { size, .. })) if stated == place => {
                 own = Some((place + u64::from(size)).min(written));
+                old = false;
             }
-            (Some(stated), _) => old |= stated < segment.start,
+            (Some(stated), _) => {
+                old |= stated < segment.start && own.is_none_or(|own| place >= own)
+            }
             (None, _) => {}
         }
         at = place + 1;
@@ -106,6 +110,18 @@ mod tests {
         let mixed = segment(&content);
         assert_eq!(last_own(&mixed, START, u64::MAX).ok(), Some(Some(end)));
         assert_eq!(last_own(&mixed, START, START + ours).ok(), Some(None));
+    }
+
+    #[test]
+    fn what_nothing_behind_ours_shows_to_be_old_is_ours() {
+        let mut content = vec![0; 8];
+        content.extend(record(8, "old"));
+        let ours = START + content.len() as u64;
+        content.extend(record(ours, "lost"));
+        content.extend(b"a rest");
+        let end = START + content.len() as u64;
+        let segment = segment(&content);
+        assert_eq!(last_own(&segment, START, u64::MAX).ok(), Some(Some(end)));
     }
 
     #[test]
