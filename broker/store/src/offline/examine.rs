@@ -78,7 +78,7 @@ pub(super) fn examine(
     }
     let segments = views(disk.as_ref(), layout, &laid.pieces)?;
     let log = read(&facts, segments, progress)?;
-    log_findings::add(&facts, &laid, &log, &mut check);
+    log_findings::of_records(&facts, &laid, &log, &mut check);
     of_index(&facts, &log, &mut check)?;
     if facts.saved.is_none() && facts.generation > 0 {
         let begin = laid.pieces.first().map_or(0, |piece| piece.start);
@@ -88,9 +88,10 @@ pub(super) fn examine(
         };
     }
     losses_to_tell::add(&facts, &log, &mut check);
+    log_findings::of_end(&facts, &laid, &log, &mut check);
     set_old_aside(&facts, &mut check)?;
     // Where the indexes are built anew, so are these.
-    if facts.saved.is_some() && !check.plan.steps.iter().any(forgets) {
+    if facts.saved.is_some() && !check.plan.forgets() {
         let begin = log.segments.first().map_or(log.end.at, |first| first.start);
         let keys = &log.ledger.keys;
         keys.compare(&facts, (begin, log.end.at), &mut check)?;
@@ -252,16 +253,12 @@ fn set_old_aside(facts: &Facts<'_>, check: &mut Check) -> Result<(), Error> {
     Ok(())
 }
 
-fn forgets(step: &Step) -> bool {
-    matches!(step, Step::Forget { .. })
-}
-
 fn of_index(facts: &Facts<'_>, log: &Log, check: &mut Check) -> Result<(), Error> {
     let Some(saved) = facts.saved.as_ref() else {
         return Ok(());
     };
     // Where records are missing the index is built anew in any case.
-    if check.plan.steps.iter().any(forgets) {
+    if check.plan.forgets() {
         return Ok(());
     }
     let wrong = log

@@ -7,7 +7,8 @@ use super::plan::Step;
 use crate::recovery::{Facts, Fault, Laid, NOTHING};
 use crate::segment::{file_name, file_start};
 
-pub(super) fn add(facts: &Facts<'_>, laid: &Laid, log: &Log, check: &mut Check) {
+/// Damage in the midst of the log, and what its queues have lost.
+pub(super) fn of_records(facts: &Facts<'_>, laid: &Laid, log: &Log, check: &mut Check) {
     for (stretch, stored) in &log.stretches {
         let (from, to) = (stretch.from, stretch.to);
         // In front of the first record of all nothing was stored before.
@@ -25,7 +26,9 @@ pub(super) fn add(facts: &Facts<'_>, laid: &Laid, log: &Log, check: &mut Check) 
             harmless: false,
         });
     }
-    of_end(facts, laid, log, check);
+    if log.has_lost_its_end(facts) {
+        check.plan.add(Step::Forget { end: log.end.at });
+    }
     of_queues(log, check);
 }
 
@@ -51,12 +54,12 @@ fn file_of(log: &Log, at: u64) -> String {
         .unwrap_or_default()
 }
 
-fn of_end(facts: &Facts<'_>, laid: &Laid, log: &Log, check: &mut Check) {
+/// What lies behind the log's end. It is known by now whether there will be a checkpoint, beside
+/// which a start refuses more.
+pub(super) fn of_end(facts: &Facts<'_>, laid: &Laid, log: &Log, check: &mut Check) {
     let (at, lost) = (log.end.at, log.has_lost_its_end(facts));
-    if lost {
-        check.plan.add(Step::Forget { end: at });
-    }
-    let strangers = facts.strangers_behind(at, facts.saved.is_some());
+    let known = facts.saved.is_some() || check.plan.forgets();
+    let strangers = facts.strangers_behind(at, known);
     // Those that are full of old records look empty to the log.
     let strange = strangers.iter().filter_map(Fault::file);
     let strange = strange.filter_map(file_start);

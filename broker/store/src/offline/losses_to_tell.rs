@@ -16,11 +16,7 @@ use crate::recovery::Facts;
 /// Adds what has to be told to the plan.
 pub(super) fn add(facts: &Facts<'_>, log: &Log, check: &mut Check) {
     let end = log.end.at;
-    let forgets = |check: &Check| {
-        let mut steps = check.plan.steps.iter();
-        steps.any(|step| matches!(step, Step::Forget { .. }))
-    };
-    let mut losses = losses(facts, log, forgets(check));
+    let mut losses = losses(facts, log, check.plan.forgets());
     let damaged = log.stretches.iter();
     let mut stretches: Vec<_> = damaged
         .map(|(stretch, _)| (stretch.from, stretch.to))

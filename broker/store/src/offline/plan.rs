@@ -78,6 +78,12 @@ impl Plan {
             self.steps.push(step);
         }
     }
+
+    /// True if a new checkpoint takes the place of the old ones, if there were any.
+    pub(super) fn forgets(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| matches!(step, Step::Forget { .. }))
+    }
 }
 
 impl Step {

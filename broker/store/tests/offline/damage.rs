@@ -9,7 +9,7 @@ use crate::fixture::{
     serves_without,
 };
 use crate::house::{House, message};
-use crate::rows::{ROWS, Row, heads, rename};
+use crate::rows::{ROWS, Row, heads, old_records_behind_the_end, rename};
 
 #[track_caller]
 fn say(row: &str, said: &[String], expected: &[&str]) {
@@ -246,4 +246,19 @@ async fn files_behind_the_end_of_the_log_go_whatever_else_is_wrong_with_them() {
             .expect("it is made");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_repair_that_makes_a_checkpoint_takes_away_what_a_start_refuses_beside_one() {
+    let fixture = Fixture::new().await;
+    old_records_behind_the_end(&fixture);
+    for (path, _) in heads(&fixture, "heads") {
+        let file = open_file(&fixture.disk(), &path);
+        file.set_len(5).expect("it is cut");
+    }
+    repair(&fixture.disk()).expect("it is mended");
+    let left = check(&fixture.disk());
+    assert!(left.findings.is_empty(), "{:#?}", left.findings);
+    assert_eq!(left.plan(), Vec::<String>::new());
+    serves(fixture.house, &fixture.served, &fixture.ends, "cut").await;
 }

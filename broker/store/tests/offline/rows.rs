@@ -50,6 +50,13 @@ fn add_file(fixture: &Fixture, bytes: &[u8]) {
     added.expect("it is written");
 }
 
+/// In a file whose first bytes are no record.
+pub fn old_records_behind_the_end(fixture: &Fixture) {
+    let mut old = fixture.disk().read(&segment(SEGMENT)).expect("a file");
+    old[3] ^= 1;
+    add_file(fixture, &old);
+}
+
 const FILL: &str = "and put a filler there";
 const TELL: &str = "append a record that names the";
 const FORGET: &str = "drop checkpoints, queue index and files of keys";
@@ -319,11 +326,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "a file of old records behind the end, whose first is damaged",
-        damage: |fixture| {
-            let mut old = fixture.disk().read(&segment(SEGMENT)).expect("a file");
-            old[3] ^= 1;
-            add_file(fixture, &old);
-        },
+        damage: old_records_behind_the_end,
         open: Some("has no place in the log and holds no record of it"),
         check: &["has no place in the log"],
         repair: &["to lost+found"],
