@@ -136,6 +136,11 @@ pub(super) fn open_segments(facts: &Facts<'_>, laid: Laid) -> Result<Vec<Arc<Seg
     if !left.is_empty() {
         disk.fsync_dir(&layout.log).map_err(Error::disk(DOING))?;
     }
+    // An orderly stop leaves nothing behind the end, but the file made ahead stays as it is; and a
+    // repair may have moved the end into that one.
+    let known = facts.saved.as_ref();
+    let known = known.filter(|saved| !saved.is_from_the_start() && !facts.crashed);
+    let cleared_to = known.map_or(0, |saved| saved.position.durable);
     let open = |piece: Piece| {
         let path = layout.log.join(piece.name.unwrap_or_default());
         let file = disk.open(&path, Open::Write).map_err(Error::disk(DOING))?;
@@ -144,8 +149,7 @@ pub(super) fn open_segments(facts: &Facts<'_>, laid: Laid) -> Result<Vec<Arc<Seg
             len: piece.len,
             file,
             path,
-            // An orderly stop leaves nothing behind the end.
-            recycled: facts.crashed,
+            recycled: piece.start >= cleared_to,
         }))
     };
     laid.pieces.into_iter().map(open).collect()

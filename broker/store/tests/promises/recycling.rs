@@ -109,6 +109,23 @@ async fn an_orderly_stop_leaves_nothing_but_zeros_behind_the_end() {
 }
 
 #[tokio::test]
+async fn nor_in_a_file_that_an_earlier_life_made_ahead() {
+    let house = house();
+    house.fill_up_to(5 * SEGMENT).await;
+    house.store.clean().await.expect("it cleans");
+    house.fill_up_to(5 * SEGMENT + 30_000).await;
+    let ahead = house.bytes_at(6 * SEGMENT, SEGMENT as usize);
+    assert!(ahead.iter().any(|byte| *byte != 0), "it is a recycled one");
+    let house = house.reopened().await;
+    house.fill_up_to(6 * SEGMENT + 10_000).await;
+    let end = house.store.log_bounds().1.0;
+    let house = house.reopened().await;
+    let left = (SEGMENT - end % SEGMENT) as usize;
+    assert!(house.bytes_at(end, left).iter().all(|byte| *byte == 0));
+    assert_eq!(house.report.end.0, end);
+}
+
+#[tokio::test]
 async fn recycled_files_are_found_again_after_a_restart() {
     let house = house();
     house.fill_up_to(5 * SEGMENT).await;
