@@ -21,6 +21,8 @@ pub(crate) struct Layout {
     pub recycled: PathBuf,
     /// Space that is kept back.
     pub reserve: PathBuf,
+    /// What a repair that is not complete is going to tell.
+    pub unfinished: PathBuf,
     /// What a repair has taken out.
     pub lost_found: PathBuf,
 }
@@ -40,6 +42,7 @@ impl Layout {
             keys: own.join("keys"),
             recycled: own.join("recycled"),
             reserve: own.join("reserve"),
+            unfinished: own.join("repair"),
             lost_found: root.join("lost+found"),
         }
     }

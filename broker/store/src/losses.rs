@@ -14,6 +14,7 @@
 //!                | stretches 4 | stretches × (from 8, to 8)
 //! ```
 
+pub(crate) mod unfinished;
 mod write;
 
 use std::collections::HashMap;

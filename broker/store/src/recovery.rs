@@ -87,6 +87,10 @@ pub(crate) fn recover(
     settings: &Settings,
 ) -> Result<Recovered, Error> {
     let mut facts = Facts::gather(disk, layout)?;
+    if facts.unfinished.is_some() {
+        let why = "a repair has begun and is not complete".into();
+        return Err(files::refused(layout, why));
+    }
     let laid = facts.lay_out()?;
     let mut segments = files::open_segments(&facts, laid)?;
     let log_min = segments.first().map_or(0, |segment| segment.start);

@@ -73,6 +73,7 @@ pub(super) fn examine(
     };
     file_findings::of_files(&laid, &mut check);
     file_findings::of_checkpoints(&facts, &mut check)?;
+    file_findings::of_repair(&facts, &mut check);
     if check.plan.hopeless.is_some() {
         return Ok(check);
     }
@@ -203,7 +204,9 @@ fn read(
         ledger,
         evidence,
     };
-    if let Some(written) = log.written.filter(|_| log.has_lost_its_end(facts)) {
+    // What is left behind the end of what a repair has told before it was killed.
+    let told = facts.unfinished.is_some() && log.ledger.ends_with_told;
+    if let Some(written) = log.written.filter(|_| log.has_lost_its_end(facts) && !told) {
         log.evidence.gather(&log.segments, log.end.at, written)?;
     }
     Ok(log)

@@ -105,6 +105,21 @@ fn holding(laid: &Laid, at: u64) -> String {
         .unwrap_or_default()
 }
 
+/// A repair that was killed.
+pub(super) fn of_repair(facts: &Facts<'_>, check: &mut Check) {
+    if facts.unfinished.is_none() {
+        return;
+    }
+    check.findings.push(Finding {
+        file: "millstream/repair".into(),
+        position: None,
+        what: "a repair has begun and is not complete".into(),
+        repair: "it is completed".into(),
+        harmless: false,
+    });
+    check.plan.add(Step::Complete);
+}
+
 /// Checkpoints, the index log as a whole, and the fence.
 pub(super) fn of_checkpoints(facts: &Facts<'_>, check: &mut Check) -> Result<(), Error> {
     let disk = facts.disk.as_ref();

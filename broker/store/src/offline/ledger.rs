@@ -8,7 +8,7 @@ use model::{QueueId, Topic, system_topics};
 use super::index::{Sum, Sums};
 use super::keys::KeySums;
 use crate::dispatch::{Dispatch, TOMBSTONES, lite_offsets};
-use crate::losses::{Loss, told_by};
+use crate::losses::{Loss, Told, told_by};
 use crate::queue_index::IndexEntry;
 
 /// Records come in the order of the log.
@@ -25,6 +25,8 @@ pub(super) struct Ledger {
     pub unguarded_to: u64,
     /// Stretches of the log of which was told what they held.
     pub told_stretches: Vec<(u64, u64)>,
+    /// The newest record tells of losses.
+    pub ends_with_told: bool,
     /// What the index must hold.
     pub sums: Sums,
     /// What the files of keys must hold.
@@ -74,6 +76,8 @@ impl Ledger {
         self.last_stored = self.last_stored.max(record.stored.0);
         self.first_stored.get_or_insert(record.stored.0);
         let at = record.log_offset;
+        let told = told_by(record);
+        self.ends_with_told = told != Told::default();
         if record.record_crc.is_none() {
             self.unguarded_to = at.0 + u64::from(record.size());
         }
@@ -102,7 +106,6 @@ impl Ledger {
             self.sums.forget(&topic, at.0);
             self.buried.insert(topic, at.0);
         }
-        let told = told_by(record);
         for loss in &told.losses {
             self.told(loss, at.0);
         }

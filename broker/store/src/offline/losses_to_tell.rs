@@ -68,6 +68,13 @@ fn losses(facts: &Facts<'_>, log: &Log, all: bool) -> Vec<Loss> {
             raise(&mut ends, queue, may_be);
         }
     }
+    let begun = facts.unfinished.iter().flat_map(|told| &told.losses);
+    for loss in begun.filter(|loss| !is_passed(log, loss)) {
+        let (_, to) = ends
+            .entry(loss.queue.clone())
+            .or_insert((loss.from, loss.to));
+        *to = loss.to.max(*to);
+    }
     losses.extend(ends.into_iter().map(|(queue, (min, to))| {
         let next = log.ledger.queues.get(&queue).map_or(0, |line| line.next);
         let from = next.max(min).min(to);
@@ -88,6 +95,12 @@ fn is_lost(log: &Log, known: &End) -> bool {
     line.map_or(known.end > 0, |line| {
         line.next < known.end && line.last_at < known.at
     }) && buried.is_none_or(|buried| *buried < known.at)
+}
+
+/// A repair that was killed was going to tell this, and has.
+fn is_passed(log: &Log, loss: &Loss) -> bool {
+    let line = log.ledger.queues.get(&loss.queue);
+    line.is_some_and(|line| line.next >= loss.to)
 }
 
 /// A repair that was killed has told already what this part of the log held.

@@ -70,6 +70,8 @@ pub(super) enum Step {
         /// When the record in front of it was stored.
         stored: i64,
     },
+    /// A repair that was killed is complete with this one.
+    Complete,
 }
 
 impl Plan {
@@ -77,6 +79,14 @@ impl Plan {
         if !self.steps.contains(&step) {
             self.steps.push(step);
         }
+    }
+
+    /// What has to be told.
+    pub(super) fn told(&self) -> Option<&Told> {
+        self.steps.iter().find_map(|step| match step {
+            Step::Tell { told, .. } => Some(told),
+            _ => None,
+        })
     }
 
     /// True if a new checkpoint takes the place of the old ones, if there were any.
@@ -129,6 +139,7 @@ impl fmt::Display for Step {
                 "move the {} bytes of the log from {from} on to lost+found, and put a filler there",
                 to - from
             ),
+            Self::Complete => write!(f, "note that the repair that was not completed is complete"),
         }
     }
 }

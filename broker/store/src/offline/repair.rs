@@ -11,7 +11,7 @@ use super::plan::{Plan, Step};
 use crate::Error;
 use crate::checkpoint::{Position, begin_anew};
 use crate::layout::Layout;
-use crate::losses::{Told, append, filler};
+use crate::losses::{Told, append, filler, unfinished};
 use crate::recovery::{Facts, MOVED, last_own, last_written, zero};
 use crate::segment::{Segment, file_name};
 
@@ -45,13 +45,16 @@ pub(super) fn repair(
         segments: Vec::new(),
         end: 0,
     };
+    if let Some(told) = plan.told() {
+        unfinished::begin(disk.as_ref(), layout, told)?;
+    }
     for step in &plan.steps {
         let text = step.to_string();
         said(&text, false);
         repair.take(step)?;
         said(&text, true);
     }
-    Ok(())
+    unfinished::complete(disk.as_ref(), layout)
 }
 
 struct Repair<'a> {
@@ -83,6 +86,8 @@ impl Repair<'_> {
                 .map_err(Error::disk(DOING)),
             Step::SetAsideOld { folder } => self.lost_found.take(&self.layout.root, folder, folder),
             Step::Fill { from, to, stored } => self.fill(*from, *to, *stored),
+            // With the last step, whichever that is.
+            Step::Complete => Ok(()),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::checkpoint::Saved;
 use crate::fence::Fence;
 use crate::guard::Guard;
 use crate::layout::Layout;
+use crate::losses::{Told, unfinished};
 use crate::segment::Segment;
 
 /// Gathered without changing anything.
@@ -25,6 +26,8 @@ pub(crate) struct Facts<'a> {
     /// Number of the newest checkpoint; 0 if there never was one.
     pub generation: u64,
     pub fence: Option<u64>,
+    /// What a repair was going to tell that has not been completed.
+    pub unfinished: Option<Told>,
 }
 
 impl<'a> Facts<'a> {
@@ -41,6 +44,7 @@ impl<'a> Facts<'a> {
             saved,
             generation,
             fence: Fence::load(disk.as_ref(), &layout.fence)?,
+            unfinished: unfinished::begun(disk.as_ref(), layout)?,
         })
     }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use runtime::Disk;
 
 use crate::fixture::{Fixture, SEGMENT, check, open_file, repair, segment, serves};
-use crate::house::ROOT;
+use crate::house::{House, ROOT};
+use crate::rows::heads;
 
 /// Repairs with the power failing after so many changes of the disk; true once it did not fail.
 fn interrupted(fixture: &Fixture, changes: u64) -> bool {
@@ -14,6 +15,18 @@ fn interrupted(fixture: &Fixture, changes: u64) -> bool {
     let whole = fixture.house.disk.has_power();
     fixture.house.disk.crash();
     whole
+}
+
+/// Offsets that are to be told as lost could be given out in between.
+fn is_refused_until_completed(fixture: &Fixture, row: &str) {
+    let findings = check(&fixture.disk()).findings;
+    let mut findings = findings.iter();
+    if findings.any(|finding| finding.what.contains("is not complete")) {
+        let house = &fixture.house;
+        let (disk, clock) = (house.disk.clone(), house.clock.clone());
+        let opened = House::open(disk, clock, house.settings.clone());
+        assert!(opened.is_err(), "{row}: a start opens it");
+    }
 }
 
 async fn is_completed(name: &str, damage: impl Fn(&Fixture), lost: impl Fn(&Fixture, u64) -> bool) {
@@ -31,6 +44,7 @@ async fn is_completed(name: &str, damage: impl Fn(&Fixture), lost: impl Fn(&Fixt
         disk.fsync_dir(&log).expect("it is synced");
         let whole = interrupted(&fixture, changes);
         let row = format!("{name}, power lost after {changes} changes");
+        is_refused_until_completed(&fixture, &row);
         repair(&fixture.disk()).unwrap_or_else(|why| panic!("{row}: {why}"));
         let left = check(&fixture.disk());
         assert!(left.findings.is_empty(), "{row}: {:#?}", left.findings);
@@ -104,6 +118,23 @@ async fn with_a_torn_end() {
             let file = open_file(&fixture.disk(), &segment(at - at % SEGMENT));
             file.write_all_at(&[0; 9], at % SEGMENT + size - 9)
                 .expect("it is written");
+        },
+        |fixture, at| at == fixture.record("last", 0, 0).0,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn with_a_damaged_end_and_no_checkpoint_that_knows_it() {
+    is_completed(
+        "a damaged end, and damaged checkpoints",
+        |fixture| {
+            fixture.flip(fixture.record("last", 0, 0).0 + 90);
+            for (path, _) in heads(fixture, "heads") {
+                let file = open_file(&fixture.disk(), &path);
+                file.set_len(5).expect("it is cut");
+                file.fdatasync().expect("it is synced");
+            }
         },
         |fixture, at| at == fixture.record("last", 0, 0).0,
     )
