@@ -29,19 +29,22 @@ pub(super) struct End {
 }
 
 impl Evidence {
-    /// Looks at a stretch that holds no valid record.
+    /// Looks at a stretch that holds no valid record, in one file after the other.
     pub(super) fn gather(
         &mut self,
         segments: &[Arc<Segment>],
         from: u64,
         to: u64,
     ) -> Result<(), Error> {
-        let holding = segments
-            .iter()
-            .find(|segment| (segment.start..segment.end()).contains(&from));
-        let Some(segment) = holding else {
-            return Ok(());
-        };
+        let holding = |segment: &&Arc<Segment>| segment.start < to && segment.end() > from;
+        for segment in segments.iter().filter(holding) {
+            let within = (from.max(segment.start), to.min(segment.end()));
+            self.gather_in(segment, within)?;
+        }
+        Ok(())
+    }
+
+    fn gather_in(&mut self, segment: &Segment, (from, to): (u64, u64)) -> Result<(), Error> {
         let mut at = from;
         while let Some(bytes) = readable(segment, at, to)? {
             let Ok(record) = view(&bytes) else { break };

@@ -249,6 +249,26 @@ async fn files_behind_the_end_of_the_log_go_whatever_else_is_wrong_with_them() {
 }
 
 #[tokio::test]
+async fn what_a_lost_record_says_is_looked_for_in_its_own_file_only() {
+    let fixture = Fixture::new().await;
+    let disk = fixture.disk();
+    let end = fixture.record("last", 0, 0).0;
+    let last = end - end % SEGMENT;
+    let lost = last - SEGMENT;
+    for (start, from) in [(lost, 200), (last, 0)] {
+        let file = open_file(&disk, &segment(start));
+        let garbage = vec![0x55; (SEGMENT - from) as usize];
+        file.write_all_at(&garbage, from).expect("it is written");
+    }
+    let size = (SEGMENT as u32 + 1_000).to_be_bytes();
+    let file = open_file(&disk, &segment(lost));
+    file.write_all_at(&size, 0).expect("it is written");
+    repair(&disk).expect("it is mended");
+    let expected = fixture.without(|at| at >= lost);
+    serves(fixture.house, &expected, &fixture.ends, "two files").await;
+}
+
+#[tokio::test]
 async fn a_repair_that_makes_a_checkpoint_takes_away_what_a_start_refuses_beside_one() {
     let fixture = Fixture::new().await;
     old_records_behind_the_end(&fixture);
