@@ -86,13 +86,15 @@ fn mends(guarded: bool, disk: &SimDisk) -> Option<Vec<String>> {
     let before = contents(&mount);
     let offline = Offline::open(ROOT.into(), mount.clone()).ok()?;
     dump(&offline);
-    let check = offline.check(&mut |_, _| ()).ok()?;
+    let check = offline.check(&mut |_, _| ());
+    let check = check.unwrap_or_else(|why| panic!("it cannot be checked: {why}"));
     assert!(contents(&mount) == before, "a check changes nothing");
     if check.hopeless().is_some() {
         return None;
     }
     let plan = check.plan();
-    offline.repair(&check, &mut |_, _| ()).ok()?;
+    let mended = offline.repair(&check, &mut |_, _| ());
+    mended.unwrap_or_else(|why| panic!("{plan:#?} cannot be done: {why}"));
     let again = offline.check(&mut |_, _| ()).expect("it was read before");
     // What no checksum guards may contradict itself, and nobody can say what was true.
     assert!(
