@@ -1,13 +1,20 @@
 //! A store's directory after anything has been done to it: started, checked, mended, read.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use model::QueueId;
 use model::record::view;
 use runtime::SimDisk;
 use store::{Dumped, Offline, RecordChecksum};
 
 use crate::damage::Damage;
-use crate::written::{House, Messages, ROOT, STORES, Written, contents, run as run_async, served};
+use crate::written::{
+    House, Messages, ROOT, STORES, Written, contents, keep, run as run_async, served,
+};
+
+/// A repair rarely makes more changes than so many.
+const CHANGES: u64 = 48;
 
 /// The first byte chooses the store, the rest is what is done to it.
 pub(crate) fn run(bytes: &[u8]) {
@@ -19,9 +26,19 @@ pub(crate) fn run(bytes: &[u8]) {
     let guarded = is_guarded(written, &disk);
     run_async(starts(written, guarded, &disk));
     let disk = damaged(written, changes);
-    if let Some(plan) = mends(guarded, &disk) {
-        run_async(serves_after_repair(written, guarded, &disk, plan));
-    }
+    let Some(plan) = mends(guarded, &disk) else {
+        return;
+    };
+    let mended = run_async(serves_after_repair(written, guarded, &disk, plan));
+    let disk = damaged(written, changes);
+    let Some(plan) = interrupted(bytes, guarded, &disk) else {
+        return;
+    };
+    let completed = run_async(serves_after_repair(written, guarded, &disk, plan));
+    assert!(
+        completed == mended || !guarded,
+        "R1: a repair that was killed and completed serves the same"
+    );
 }
 
 /// Whether it is known that every record has a checksum of all of it: a checkpoint says so.
@@ -106,6 +123,23 @@ fn mends(guarded: bool, disk: &SimDisk) -> Option<Vec<String>> {
     Some(plan)
 }
 
+/// Loses power on the way, wherever the bytes say, and mends the rest.
+fn interrupted(bytes: &[u8], guarded: bool, disk: &SimDisk) -> Option<Vec<String>> {
+    let mount = disk.mount();
+    keep(&mount);
+    let chosen = bytes.iter().fold(0u64, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(u64::from(*byte))
+    });
+    let offline = Offline::open(ROOT.into(), mount).expect("it was opened before");
+    let check = offline.check(&mut |_, _| ());
+    let check = check.expect("it was checked before");
+    disk.power_fails_after(chosen % CHANGES);
+    let _ = offline.repair(&check, &mut |_, _| ());
+    drop(offline);
+    disk.crash();
+    mends(guarded, disk)
+}
+
 /// Ends, and says of everything where it lies.
 fn dump(offline: &Offline) {
     let mut next = 0;
@@ -123,7 +157,15 @@ fn dump(offline: &Offline) {
     });
 }
 
-async fn serves_after_repair(written: &Written, guarded: bool, disk: &SimDisk, plan: Vec<String>) {
+/// All messages, and where every queue ends.
+type Served = (Messages, BTreeMap<QueueId, u64>);
+
+async fn serves_after_repair(
+    written: &Written,
+    guarded: bool,
+    disk: &SimDisk,
+    plan: Vec<String>,
+) -> Served {
     let house = match House::open(disk, written.checksum) {
         Ok(house) => house,
         Err(why) => panic!("after {plan:#?} a start refuses: {why}"),
@@ -131,6 +173,12 @@ async fn serves_after_repair(written: &Written, guarded: bool, disk: &SimDisk, p
     let messages = served(&house.store).await;
     let messages = messages.unwrap_or_else(|why| panic!("after {plan:#?}: {why}"));
     nothing_else(written, guarded, &messages);
+    let ends = house.store.queues().into_iter().map(|queue| {
+        let bounds = house.store.bounds(&queue);
+        let end = bounds.map_or(0, |bounds| bounds.max.0);
+        (queue, end)
+    });
+    let served = (messages, ends.collect());
     house.close().await.expect("it closes");
     let offline = Offline::open(ROOT.into(), disk.mount()).expect("nobody has it open");
     let check = offline.check(&mut |_, _| ()).expect("it is read");
@@ -139,4 +187,5 @@ async fn serves_after_repair(written: &Written, guarded: bool, disk: &SimDisk, p
         "{:#?}",
         check.findings
     );
+    served
 }

@@ -223,6 +223,22 @@ pub(crate) fn contents(disk: &Arc<dyn Disk>) -> BTreeMap<PathBuf, Vec<u8>> {
     contents
 }
 
+/// Makes durable what is there.
+pub(crate) fn keep(disk: &Arc<dyn Disk>) {
+    let mut folders = vec![PathBuf::from(ROOT)];
+    while let Some(folder) = folders.pop() {
+        for entry in disk.list(&folder).expect("it is listed") {
+            let path = folder.join(&entry.name);
+            if entry.is_dir {
+                folders.push(path);
+            } else if let Ok(file) = disk.open(&path, Open::Read) {
+                file.fdatasync().expect("it is kept");
+            }
+        }
+        disk.fsync_dir(&folder).expect("it is kept");
+    }
+}
+
 impl Written {
     /// A disk that holds this store.
     pub fn disk(&self) -> SimDisk {
