@@ -210,6 +210,10 @@ impl Repair<'_> {
         if last_written(&segment, from, to)?.is_some() {
             zero(&segment, from, to)?;
         }
+        // Too few for a filler; whoever reads the log goes past them.
+        if to - from < BLANK {
+            return Ok(());
+        }
         // A segment's first record tells retention how old it is.
         let blank = match from == segment.start && to - from > 2 * FIRST {
             true => from + FIRST,

@@ -51,6 +51,7 @@ pub(crate) fn scan_while(
 ) -> Result<LogEnd, Error> {
     let mut at = from;
     let first = segments.partition_point(|segment| segment.end() <= from);
+    let last = segments.last().map_or(0, |last| last.start);
     for segment in &segments[first..] {
         let mut window = Window::new(segment);
         while at < segment.end() {
@@ -72,6 +73,11 @@ pub(crate) fn scan_while(
                     }
                 }
                 Step::Blank => at = segment.end(),
+                Step::Narrow if segment.start < last => at = segment.end(),
+                Step::Narrow => {
+                    let why = Some(NARROW.into());
+                    return Ok(LogEnd { at, why });
+                }
                 Step::End => return Ok(LogEnd { at, why: None }),
                 Step::Invalid(why) => return Ok(LogEnd { at, why: Some(why) }),
             }
@@ -144,7 +150,7 @@ fn goes_on(segments: &[Arc<Segment>], guard: Guard, at: u64) -> Result<bool, Err
     for segment in &segments[first..] {
         match step(&mut Window::new(segment), guard, at)? {
             Step::Record(_) => return Ok(true),
-            Step::Blank => at = segment.end(),
+            Step::Blank | Step::Narrow => at = segment.end(),
             Step::End | Step::Invalid(_) => return Ok(false),
         }
     }
@@ -171,17 +177,24 @@ pub(crate) fn last_written(segment: &Segment, from: u64, until: u64) -> Result<O
 enum Step {
     Record(u32),
     Blank,
+    /// Zeros, and fewer than anything has that is ever written. A repair leaves them where two
+    /// files lie so close to each other.
+    Narrow,
     End,
     Invalid(String),
 }
+
+const NARROW: &str = "a segment's end has no room for what ends it";
 
 /// What lies at `at`. A group is looked at whole.
 fn step(window: &mut Window<'_>, guard: Guard, at: u64) -> Result<Step, Error> {
     let left = window.segment.end() - at;
     if left < FRAME {
-        return Ok(Step::Invalid(
-            "a segment's end has no room for what ends it".into(),
-        ));
+        let rest = window.bytes(at, left as u32)?;
+        return Ok(match rest.iter().all(|byte| *byte == 0) {
+            true => Step::Narrow,
+            false => Step::Invalid(NARROW.into()),
+        });
     }
     let frame = match Frame::peek(window.bytes(at, FRAME as u32)?) {
         Ok(frame) => frame,

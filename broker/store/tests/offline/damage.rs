@@ -1,14 +1,17 @@
 //! One row per kind of damage: what a start says, what a check says, what a repair does, and
 //! what is served then.
 
+use std::path::Path;
+
+use model::{LogOffset, QueueOffset, Timestamp};
 use runtime::Open;
 use store::Error;
 
 use crate::fixture::{
-    Fixture, SEGMENT, Served, check, contents, ends, open_file, repair, segment, served, serves,
-    serves_without,
+    Fixture, Place, SEGMENT, Served, check, contents, ends, open_file, repair, segment, served,
+    serves, serves_without,
 };
-use crate::house::{House, message};
+use crate::house::{House, ROOT, encode, message, queue};
 use crate::rows::{ROWS, Row, heads, old_records_behind_the_end, rename};
 
 #[track_caller]
@@ -246,6 +249,36 @@ async fn files_behind_the_end_of_the_log_go_whatever_else_is_wrong_with_them() {
             .expect("it is made");
     })
     .await;
+}
+
+#[tokio::test]
+async fn between_two_files_there_may_be_too_few_bytes_for_a_filler() {
+    let mut fixture = Fixture::new().await;
+    let (at, size) = fixture.record("t", 1, 3);
+    let (end, disk) = (at + size, fixture.disk());
+    let log = Path::new(ROOT).join("commitlog");
+    for entry in disk.list(&log).expect("it is listed").iter().skip(1) {
+        disk.unlink(&log.join(&entry.name)).expect("it is there");
+    }
+    let first = open_file(&disk, &segment(0));
+    first.set_len(end).expect("it is cut");
+    let next = encode(&message("late", 0, "it lies five bytes behind"));
+    let next = next.place(QueueOffset(0), LogOffset(end + 5), Timestamp(1));
+    let next = next.to_bytes().to_vec();
+    let mut bytes = next.clone();
+    bytes.resize(SEGMENT as usize, 0);
+    let written = disk.replace(&segment(end + 5), &bytes);
+    written.expect("it is written");
+    repair(&disk).expect("it is mended");
+    let mut expected = fixture.without(|at| at >= end);
+    let (late, offset) = (queue("late", 0), 0);
+    fixture.ends.insert(late.clone(), 1);
+    let place = Place {
+        queue: late,
+        offset,
+    };
+    expected.insert(place, (end + 5, next));
+    serves(fixture.house, &expected, &fixture.ends, "five bytes").await;
 }
 
 #[tokio::test]
