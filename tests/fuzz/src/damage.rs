@@ -10,7 +10,7 @@ use crate::written::{ROOT, SEGMENT, Written};
 /// Longest a file of the log is made. Others are read whole, so they are made longer than any
 /// memory that is due to them.
 const LOG_LIMIT: u32 = 20;
-const OTHERS_LIMIT: u32 = 28;
+const OTHERS_LIMIT: u32 = 27;
 
 /// Numbers that lengths and counts break at.
 const NUMBERS: [u64; 14] = [
