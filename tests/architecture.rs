@@ -29,7 +29,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         "policies",
         &["delivery", "nameserver", "planner", "operators"],
     ),
-    ("processes", &["server", "engine", "connect-runtime"]),
+    (
+        "processes",
+        &["server", "engine", "connect-runtime", "settings"],
+    ),
     ("tests", &["peers", "history"]),
     (
         "house",

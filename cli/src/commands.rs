@@ -20,10 +20,10 @@ use client::Client;
 use model::{NameError, Topic};
 use protocol::ResponseCode;
 use runtime::{Clock, Net, Tasks};
+use settings::nearest;
 
 use crate::arguments::{Arguments, Command, Global};
 use crate::failure::{Exit, Failure};
-use crate::nearest::nearest;
 
 /// Runs one command to its end.
 pub fn run(arguments: Arguments) -> Result<()> {

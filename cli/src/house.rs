@@ -14,9 +14,8 @@ use metadata::Metadata;
 use plugin_host::PluginHost;
 use runtime::{Clock, Disk, Net, RealDisk, Rng, Tasks};
 use server::{Broker, BrokerSettings, NameServer, PollLimits, adopt};
+use settings::{Bytes, Flush, Settings};
 use store::MessageStore;
-
-use crate::settings::{self, Bytes, Flush, Settings};
 
 /// Longest a clean stop waits for tasks to end.
 const STOP: Duration = Duration::from_secs(10);

@@ -3,15 +3,14 @@
 
 mod arguments;
 mod commands;
+mod doors;
 mod failure;
 mod house;
 mod log;
-mod nearest;
 mod old_names;
 mod output;
 mod progress;
 mod rest;
-mod settings;
 mod stop_signal;
 
 use std::process::ExitCode;

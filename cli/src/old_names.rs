@@ -4,13 +4,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use settings::{Fate, Layers, Settings};
 
 use crate::commands::config;
 use crate::commands::up::{data_folder, serve};
 use crate::failure::{Exit, Failure};
 use crate::house::Roles;
 use crate::output;
-use crate::settings::{self, Fate, Layers, Settings};
 
 /// Which of RocketMQ's start scripts this process was started as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

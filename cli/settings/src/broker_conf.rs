@@ -216,8 +216,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::settings::properties::Line;
-    use crate::settings::{Bytes, Flush, Layers, Settings, load};
+    use crate::properties::Line;
+    use crate::{Bytes, Flush, Layers, Settings, load};
 
     fn settings(text: &str) -> Settings {
         let translated = translate(text);

@@ -6,13 +6,13 @@
 mod address;
 mod broker_conf;
 mod check;
-mod doors;
 mod layers;
 mod namesrv_conf;
+mod nearest;
 mod properties;
 mod units;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -22,11 +22,12 @@ pub use broker_conf::translate;
 pub use check::check;
 pub use layers::{Layers, load};
 pub use namesrv_conf::translate_name_server;
+pub use nearest::nearest;
 pub use properties::{Fate, Translated};
 pub use units::{Bytes, Hours, Percent, Span};
 
 /// Every key with its default and what it means: what `millstream config default` prints.
-pub const DEFAULT: &str = include_str!("settings/default.toml");
+pub const DEFAULT: &str = include_str!("default.toml");
 
 /// What a file that names a port or an address, but not both, leaves to the default.
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -65,6 +66,13 @@ pub struct Broker {
     pub listen: Address,
     pub advertise: Advertise,
     pub nameservers: NameServers,
+}
+
+impl Broker {
+    /// The address that routes and messages carry.
+    pub fn advertised(&self) -> SocketAddr {
+        self.advertise.0.unwrap_or(self.listen.0)
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use settings::{Fate, Layers, Translated};
 
 use crate::arguments::Config;
 use crate::commands::up;
+use crate::doors;
 use crate::failure::{Exit, Failure, counted};
 use crate::output;
-use crate::settings::{self, Fate, Layers, Translated};
 
 pub fn run(command: &Config) -> Result<()> {
     match command {
@@ -83,7 +84,7 @@ fn check_properties(file: &Path, text: &str) -> Result<()> {
         ..Layers::default()
     })?;
     settings.security.insecure = false;
-    if let Err(failure) = settings.check_doors() {
+    if let Err(failure) = doors::check(&settings) {
         eprintln!("starts with --insecure only: {}", failure.what);
     }
     Ok(())

@@ -18,13 +18,13 @@ use anyhow::{Context, Result, anyhow, bail};
 use connect_runtime::{ConnectorFile, Flat, State};
 use engine::JobState;
 use runtime::Net;
+use settings::Layers;
 
 use crate::arguments::Demo;
 use crate::commands::up;
 use crate::failure::{Exit, Failure};
 use crate::house::{House, Inner, Machine, Roles};
 use crate::progress::Progress;
-use crate::settings::Layers;
 use crate::stop_signal::told_to_stop;
 
 const JOB: &str = "airport-delays";

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
+use settings::{Layers, Settings};
 
 use crate::arguments::Up;
 use crate::commands::{config, store};
+use crate::doors;
 use crate::failure::{Exit, Failure, counted};
 use crate::house::{House, Machine, Roles};
-use crate::settings::{self, Layers, Settings};
 use crate::stop_signal::told_to_stop;
 
 pub fn run(up: &Up) -> Result<()> {
@@ -73,7 +74,7 @@ pub fn settings(layers: &Layers) -> Result<Settings> {
             .fix("all keys with their meaning:  millstream config default")
         )
     })?;
-    settings.check_doors()?;
+    doors::check(&settings)?;
     Ok(settings)
 }
 
@@ -105,7 +106,7 @@ pub fn serve(
         .build()
         .context("the runtime cannot be started")?;
     if roles.broker
-        && let Some(warning) = settings.broker.out_of_reach()
+        && let Some(warning) = doors::out_of_reach(&settings.broker)
     {
         eprintln!("{warning}");
     }
