@@ -36,6 +36,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
         "properties" => records().filter_map(|record| properties(&record)).collect(),
         "sql-filter" => filters(),
         "import" => imports(),
+        "settings" => settings_files(),
         "recovery" => damage(),
         _ => Vec::new(),
     }
@@ -130,6 +131,26 @@ fn imports() -> Vec<Vec<u8>> {
         seeds.push(if last.is_empty() { text } else { [&last[..], &[0], &text].concat() });
         seeds
     })
+}
+
+/// A `broker.conf` with every kind of line, a name server's file, our own, and each line alone.
+fn settings_files() -> Vec<Vec<u8>> {
+    let broker = "# a comment\n! another\n\nbrokerClusterName = C\nbrokerName=b\nbrokerId=0\n\
+        namesrvAddr=a.example:9876;192.0.2.7:9876\nlistenPort=20911\nbindAddress=0.0.0.0\n\
+        brokerIP1=192.0.2.7\nflushDiskType=SYNC_FLUSH\nbrokerRole=ASYNC_MASTER\n\
+        mappedFileSizeCommitLog=1048576\nmaxMessageSize: 4194304\ndeleteWhen=04\n\
+        fileReservedTime=48\nstorePathRootDir=/s\nstorePathCommitLog=/s/commitlog/\n\
+        diskSpaceCleanForciblyRatio=85\ndiskSpaceWarningLevelRatio=90\n\
+        autoCreateTopicEnable=true\nautoCreateSubscriptionGroup=false\n\
+        messageDelayLevel=1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h\n\
+        defaultTopicQueueNums=8\nauthenticationEnabled=true\nrocketmqHome=/x\n\
+        sendMessageThreadPoolNums=4\nbrokerNmae=b\nnonsense\n";
+    let name_server = "listenPort=19876\nbindAddress=192.0.2.7\nkvConfigPath=/x\n\
+        clusterTest=true\nrocketmqHome=/x\n";
+    let files = [broker, name_server, settings::DEFAULT];
+    let lines = files.iter().flat_map(|file| file.lines());
+    let texts = files.iter().copied().chain(lines);
+    texts.map(|text| text.as_bytes().to_vec()).collect()
 }
 
 /// Each kind of damage, once for each store.

@@ -14,6 +14,7 @@ mod import;
 mod properties;
 mod record;
 mod recovery;
+mod settings;
 mod sql_filter;
 mod written;
 
@@ -54,6 +55,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "import",
         run: import::run,
+    },
+    Target {
+        name: "settings",
+        run: settings::run,
     },
     Target {
         name: "recovery",
