@@ -536,6 +536,19 @@ fn what_a_file_gets_when_it_grows_is_zeros_and_has_not_rotten() {
 }
 
 #[test]
+fn what_rots_before_it_is_written_back_stays_rotten() {
+    let sim = new_disk(9);
+    let file = durable_file(&sim, "f", &[0x55; 20]);
+    file.set_len(10).unwrap();
+    sim.flip_bit(&root().join("f"), 5, 3).unwrap();
+    let rotten = read(&sim, "f");
+    assert_eq!(rotten[5], 0x55 ^ 1 << 3);
+    file.fdatasync().unwrap();
+    sim.crash();
+    assert_eq!(read(&sim, "f"), rotten);
+}
+
+#[test]
 fn a_hook_sees_every_call_before_it_happens() {
     let sim = new_disk(1);
     let seen: Arc<std::sync::Mutex<Vec<(Operation, PathBuf)>>> = Arc::default();

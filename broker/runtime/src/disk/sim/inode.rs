@@ -1,6 +1,7 @@
 //! One simulated file: what programs see, what the disk holds, and what lies between.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::content::{Content, SECTOR, Sector, locate};
 use crate::Rng;
@@ -129,6 +130,13 @@ impl Inode {
     pub(super) fn flip_bit(&mut self, at: u64, bit: u8) {
         self.current.flip_bit(at, bit);
         self.durable.flip_bit(at, bit);
+        // What is still to be written would bring back what no reader sees any more.
+        let (sector, within) = locate(at);
+        let pending = self.pending.get_mut(&sector);
+        let forms = pending.filter(|_| at < self.current.len);
+        for form in forms.into_iter().flatten().flatten() {
+            Arc::make_mut(form)[within] ^= 1 << (bit % 8);
+        }
     }
 
     fn persist_some(&mut self, pending: BTreeMap<u64, Vec<Option<Sector>>>, rng: &Rng) {
