@@ -58,7 +58,8 @@ fn losses(facts: &Facts<'_>, log: &Log, all: bool) -> Vec<Loss> {
             ends.insert(queue.clone(), (min, state.end));
         }
     }
-    let told = log.evidence.ends.iter().filter(|end| end.at >= known_to);
+    let told = log.evidence.ends.iter();
+    let told = told.filter(|end| end.at >= known_to && !is_told(log, (end.at, end.at + 1)));
     for end in told.filter(|end| is_lost(log, end) && is_likely(log, end)) {
         raise(&mut ends, &end.queue, end.end);
     }

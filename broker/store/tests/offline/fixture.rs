@@ -199,6 +199,9 @@ pub async fn serves_without(
         let none = matches!(record, Err(store::Error::NoSuchRecord { .. }));
         assert!(none, "{row}: there is something at {place}");
     }
+    for queue in house.store.queues() {
+        assert!(ends.contains_key(&queue), "{row}: nobody has made {queue}");
+    }
     for (queue, end) in ends {
         let body = format!("new in {queue}");
         let new = message(queue.topic.as_str(), queue.number, &body);

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use runtime::Disk;
 
-use crate::fixture::{Fixture, SEGMENT, check, open_file, repair, segment, serves};
-use crate::house::{House, ROOT};
+use crate::fixture::{Fixture, Place, SEGMENT, check, open_file, repair, segment, serves};
+use crate::house::{House, ROOT, queue};
 use crate::rows::heads;
 
 /// Repairs with the power failing after so many changes of the disk; true once it did not fail.
@@ -137,6 +137,25 @@ async fn with_a_damaged_end_and_no_checkpoint_that_knows_it() {
             }
         },
         |fixture, at| at == fixture.record("last", 0, 0).0,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn with_a_record_that_says_it_is_of_another_queue() {
+    is_completed(
+        "another topic",
+        |fixture| {
+            let place = Place {
+                queue: queue("quiet", 0),
+                offset: 0,
+            };
+            let (at, record) = &fixture.served[&place];
+            let topic = record.windows(5).position(|bytes| bytes == b"quiet");
+            let topic = topic.expect("it names its topic") as u64;
+            fixture.flip(at + topic + 4);
+        },
+        |fixture, at| at == fixture.record("quiet", 0, 0).0,
     )
     .await;
 }
