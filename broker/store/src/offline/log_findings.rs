@@ -109,8 +109,11 @@ fn set_aside_from(start: u64, facts: &Facts<'_>, laid: &Laid, check: &mut Check)
         let place = file_name(piece.start);
         let name = piece.name.as_ref().unwrap_or(&place);
         check.plan.steps.retain(|step| !step.mends(&place));
+        // A file of that name may be another part of the log, which gets its name back.
+        let mut steps = check.plan.steps.iter();
+        let moves = steps.any(|step| matches!(step, Step::Rename { from, .. } if from == name));
         let mut found = facts.survey.found.iter();
-        if found.any(|found| found.name == *name) {
+        if !moves && found.any(|found| found.name == *name) {
             check.plan.add(Step::SetAside {
                 name: name.clone(),
                 why: "behind-the-end",

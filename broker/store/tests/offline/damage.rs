@@ -228,6 +228,13 @@ async fn files_behind_the_end_of_the_log_go_whatever_else_is_wrong_with_them() {
         rename(fixture, &segment(2 * SEGMENT), &segment(9 * SEGMENT));
     })
     .await;
+    files_behind_the_end_go("the first file has the name of one of them", |fixture| {
+        rename(fixture, &segment(0), &segment(2 * SEGMENT));
+        let made = fixture.disk().open(&segment(3 * SEGMENT), Open::Create);
+        made.and_then(|file| file.set_len(SEGMENT))
+            .expect("it is made");
+    })
+    .await;
     files_behind_the_end_go("a file is too long", |fixture| {
         let file = open_file(&fixture.disk(), &second);
         file.set_len(SEGMENT + 1_000).expect("it grows");
