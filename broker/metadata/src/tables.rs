@@ -185,7 +185,8 @@ impl FjallTables {
     /// topics, groups or key-values, and progress only if `all`.
     pub(crate) fn changed(&self, all: bool) -> Result<Option<Vec<(Table, Entry)>>, Error> {
         let by_people = self.changed_by_people.swap(false, Ordering::AcqRel);
-        if !by_people && !(all && self.changed.load(Ordering::Acquire)) {
+        let worth_it = by_people || all && self.changed.load(Ordering::Acquire);
+        if !worth_it {
             return Ok(None);
         }
         self.changed.store(false, Ordering::Release);
