@@ -8,6 +8,7 @@
 //! What is due goes to its real queue together with a record that says how far the level has
 //! come, as one group: after a crash both are there or neither, so nothing is delivered twice.
 
+use std::slice::from_ref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +27,10 @@ use crate::delay_levels::DelayLevel;
 use crate::publish::{Publisher, schedule_topic};
 
 const PROGRESS: &str = "rmq_sys_SCHEDULE_PROGRESS";
-/// Most messages of one level that are delivered by one append.
+/// Most messages of one level that are delivered by one append, and most bytes of them where
+/// there are several.
 const TOGETHER: usize = 256;
+const BYTES: u64 = 4 << 20;
 /// A level with nothing waiting looks again after this long, or when something arrives.
 const IDLE: Duration = Duration::from_secs(60);
 /// How long a level rests after the store refused it.
@@ -137,6 +140,17 @@ impl Schedule {
 
     /// Delivers what is due now, at most one append's worth; returns how long there is nothing to do.
     async fn deliver_due(&self, level: &Level) -> Result<Duration, Error> {
+        let mut most = TOGETHER;
+        loop {
+            match self.deliver(level, most).await {
+                // Where segments are small, in smaller groups, down to one alone.
+                Err(Error::Store(store::Error::TooLarge { .. })) if most > 1 => most /= 2,
+                delivered => return delivered,
+            }
+        }
+    }
+
+    async fn deliver(&self, level: &Level, most: usize) -> Result<Duration, Error> {
         let queue = waiting(level.level);
         let Some(bounds) = self.store.bounds(&queue) else {
             return Ok(IDLE);
@@ -149,10 +163,15 @@ impl Schedule {
         let mut after = next;
         let mut deliveries = Vec::new();
         let mut rest = Duration::ZERO;
-        for entry in self.store.entries(&queue, next, TOGETHER).await? {
+        let mut bytes = 0;
+        for entry in self.store.entries(&queue, next, most).await? {
             let due = entry.tags_code;
             if due > now {
                 rest = Duration::from_millis((due - now).unsigned_abs());
+                break;
+            }
+            bytes += u64::from(entry.size);
+            if after > next && bytes > BYTES {
                 break;
             }
             after = entry.next();
@@ -166,7 +185,16 @@ impl Schedule {
                 progress_queue(level.level).number,
                 after.0.to_string(),
             ));
-            self.publisher.append_together(&deliveries).await?;
+            match self.publisher.append_together(&deliveries).await {
+                // A message that fills a segment has no room for the progress beside it. If all
+                // ends in between, it comes twice.
+                Err(Error::Store(store::Error::TooLarge { .. })) if most == 1 => {
+                    for alone in &deliveries {
+                        self.publisher.append_together(from_ref(alone)).await?;
+                    }
+                }
+                together => drop(together?),
+            }
             *level.next.lock() = after;
         }
         Ok(rest)

@@ -363,6 +363,46 @@ impl store::Arrivals for Arrived {
 }
 
 #[test]
+fn delayed_messages_that_together_outgrow_a_segment_all_arrive() {
+    for_each_seed(3, async |world| {
+        let process = world.start("life");
+        let opened = Schedule::open(
+            process.store.clone(),
+            process.publisher.clone(),
+            world.clock.clock(),
+            |_| QueueOffset(0),
+        );
+        let schedule = opened.await.expect("the schedule opens");
+        process.store.tell(Arrived {
+            schedule: schedule.clone(),
+            _polls: LongPolls::default(),
+        });
+        schedule.start(&process.tasks);
+        // A segment has 16 KiB: one message of the last size has it to itself.
+        let sizes = [1_000; 40]
+            .into_iter()
+            .chain([15_900, 1_000, 15_900, 9_000]);
+        let mut sent = Vec::new();
+        for (number, size) in sizes.enumerate() {
+            let body = format!("{number} {}", "x".repeat(size));
+            let mut message = Message::new(queue("out").topic, 0, body.clone());
+            message.properties.set(properties::DELAY, 1);
+            let publisher = process.publisher.clone();
+            let send = tokio::task::spawn_local(async move { publisher.publish(message).await });
+            world.until(|| send.is_finished()).await;
+            send.await.expect("it ran").expect("it is stored");
+            sent.push(body);
+        }
+        world.clock.run(Duration::from_secs(30)).await;
+        let arrived = process.bodies(&queue("out")).await;
+        let length = |bodies: &[String]| bodies.iter().map(String::len).collect::<Vec<_>>();
+        assert_eq!(length(&arrived), length(&sent));
+        assert!(arrived == sent, "each is what was sent");
+        process.tasks.stop(Duration::from_secs(1)).await;
+    });
+}
+
+#[test]
 fn committed_offsets_that_were_flushed_survive() {
     for_each_seed(1, async |world| {
         let life = world.start("life");
