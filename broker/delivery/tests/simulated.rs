@@ -377,11 +377,8 @@ fn delayed_messages_that_together_outgrow_a_segment_all_arrive() {
             schedule: schedule.clone(),
             _polls: LongPolls::default(),
         });
-        schedule.start(&process.tasks);
-        // A segment has 16 KiB: one message of the last size has it to itself.
-        let sizes = [1_000; 40]
-            .into_iter()
-            .chain([15_900, 1_000, 15_900, 9_000]);
+        // A segment has 16 KiB: the last that is taken leaves no room for anything beside it.
+        let sizes = [1_000; 40].into_iter().chain((15_600..16_400).step_by(40));
         let mut sent = Vec::new();
         for (number, size) in sizes.enumerate() {
             let body = format!("{number} {}", "x".repeat(size));
@@ -390,10 +387,15 @@ fn delayed_messages_that_together_outgrow_a_segment_all_arrive() {
             let publisher = process.publisher.clone();
             let send = tokio::task::spawn_local(async move { publisher.publish(message).await });
             world.until(|| send.is_finished()).await;
-            send.await.expect("it ran").expect("it is stored");
-            sent.push(body);
+            if send.await.expect("it ran").is_ok() {
+                sent.push(body);
+            }
         }
+        // All are due when it begins.
+        world.clock.run(Duration::from_secs(5)).await;
+        schedule.start(&process.tasks);
         world.clock.run(Duration::from_secs(30)).await;
+        assert!((45..60).contains(&sent.len()), "{}", sent.len());
         let arrived = process.bodies(&queue("out")).await;
         let length = |bodies: &[String]| bodies.iter().map(String::len).collect::<Vec<_>>();
         assert_eq!(length(&arrived), length(&sent));
