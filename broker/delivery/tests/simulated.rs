@@ -125,6 +125,22 @@ impl World {
 }
 
 impl Life {
+    /// Opened, told of what arrives, and not started.
+    async fn schedule(&self, world: &World, polls: LongPolls) -> Arc<Schedule> {
+        let opened = Schedule::open(
+            self.store.clone(),
+            self.publisher.clone(),
+            world.clock.clock(),
+            |_| QueueOffset(0),
+        );
+        let schedule = opened.await.expect("the schedule opens");
+        self.store.tell(Arrived {
+            schedule: schedule.clone(),
+            _polls: polls,
+        });
+        schedule
+    }
+
     async fn bodies(&self, queue: &QueueId) -> Vec<String> {
         let (mut bodies, mut next) = (Vec::new(), self.store.bounds(queue).unwrap_or_default().min);
         loop {
@@ -289,17 +305,7 @@ fn a_delayed_message_arrives_once_and_never_early_through_crashes() {
         let lives = world.rng.range(2..5);
         for life in 0..lives {
             let process = world.start(&format!("life {life}"));
-            let opened = Schedule::open(
-                process.store.clone(),
-                process.publisher.clone(),
-                world.clock.clock(),
-                |_| QueueOffset(0),
-            );
-            let schedule = opened.await.expect("the schedule opens");
-            process.store.tell(Arrived {
-                schedule: schedule.clone(),
-                _polls: polls.clone(),
-            });
+            let schedule = process.schedule(&world, polls.clone()).await;
             schedule.start(&process.tasks);
             for number in 0..world.rng.range(0..8) {
                 let level = world.rng.range(1..4);
@@ -366,17 +372,7 @@ impl store::Arrivals for Arrived {
 fn delayed_messages_that_together_outgrow_a_segment_all_arrive() {
     for_each_seed(3, async |world| {
         let process = world.start("life");
-        let opened = Schedule::open(
-            process.store.clone(),
-            process.publisher.clone(),
-            world.clock.clock(),
-            |_| QueueOffset(0),
-        );
-        let schedule = opened.await.expect("the schedule opens");
-        process.store.tell(Arrived {
-            schedule: schedule.clone(),
-            _polls: LongPolls::default(),
-        });
+        let schedule = process.schedule(&world, LongPolls::default()).await;
         // A segment has 16 KiB: the last that is taken leaves no room for anything beside it.
         let sizes = [1_000; 40].into_iter().chain((15_600..16_400).step_by(40));
         let mut sent = Vec::new();

@@ -190,7 +190,8 @@ impl FjallTables {
             return Ok(None);
         }
         self.changed.store(false, Ordering::Release);
-        self.everything().map(Some)
+        let everything = self.everything().inspect_err(|_| self.still_changed());
+        everything.map(Some)
     }
 
     /// What was to be copied was not.
