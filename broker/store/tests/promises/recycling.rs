@@ -76,12 +76,26 @@ async fn the_file_of_a_deleted_segment_becomes_a_later_one() {
     assert_eq!(read.records.len() as u64, bounds.max.0 - bounds.min.0);
 }
 
-#[tokio::test]
-async fn a_killed_log_ends_where_it_did_though_old_records_follow() {
+/// A log that goes on in files which were used before.
+async fn recycled_up_to(end: u64) -> House {
     let house = house();
     house.fill_up_to(5 * SEGMENT).await;
     house.store.clean().await.expect("it cleans");
-    house.fill_up_to(6 * SEGMENT + 10_000).await;
+    house.fill_up_to(end).await;
+    house
+}
+
+/// After an orderly stop: nothing but zeros lies behind the end.
+#[track_caller]
+fn ends_at(house: &House, end: u64) {
+    let left = (SEGMENT - end % SEGMENT) as usize;
+    assert!(house.bytes_at(end, left).iter().all(|byte| *byte == 0));
+    assert_eq!(house.report.end.0, end);
+}
+
+#[tokio::test]
+async fn a_killed_log_ends_where_it_did_though_old_records_follow() {
+    let house = recycled_up_to(6 * SEGMENT + 10_000).await;
     let end = house.store.log_bounds().1.0;
     assert_eq!(house.bytes_at(end, 8), [0; 8], "RocketMQ's scan stops here");
     assert!(
@@ -97,32 +111,22 @@ async fn a_killed_log_ends_where_it_did_though_old_records_follow() {
 
 #[tokio::test]
 async fn an_orderly_stop_leaves_nothing_but_zeros_behind_the_end() {
-    let house = house();
-    house.fill_up_to(5 * SEGMENT).await;
-    house.store.clean().await.expect("it cleans");
-    house.fill_up_to(6 * SEGMENT + 10_000).await;
+    let house = recycled_up_to(6 * SEGMENT + 10_000).await;
     let end = house.store.log_bounds().1.0;
     let house = house.reopened().await;
-    let left = (SEGMENT - end % SEGMENT) as usize;
-    assert!(house.bytes_at(end, left).iter().all(|byte| *byte == 0));
-    assert_eq!(house.report.end.0, end);
+    ends_at(&house, end);
 }
 
 #[tokio::test]
-async fn nor_in_a_file_that_an_earlier_life_made_ahead() {
-    let house = house();
-    house.fill_up_to(5 * SEGMENT).await;
-    house.store.clean().await.expect("it cleans");
-    house.fill_up_to(5 * SEGMENT + 30_000).await;
+async fn nor_does_one_in_a_file_that_an_earlier_life_made_ahead() {
+    let house = recycled_up_to(5 * SEGMENT + 30_000).await;
     let ahead = house.bytes_at(6 * SEGMENT, SEGMENT as usize);
     assert!(ahead.iter().any(|byte| *byte != 0), "it is a recycled one");
     let house = house.reopened().await;
     house.fill_up_to(6 * SEGMENT + 10_000).await;
     let end = house.store.log_bounds().1.0;
     let house = house.reopened().await;
-    let left = (SEGMENT - end % SEGMENT) as usize;
-    assert!(house.bytes_at(end, left).iter().all(|byte| *byte == 0));
-    assert_eq!(house.report.end.0, end);
+    ends_at(&house, end);
 }
 
 #[tokio::test]
@@ -191,10 +195,7 @@ async fn without_checksums_of_whole_records_nothing_is_recycled() {
 
 #[tokio::test]
 async fn a_check_takes_old_records_for_no_damage() {
-    let house = house();
-    house.fill_up_to(5 * SEGMENT).await;
-    house.store.clean().await.expect("it cleans");
-    house.fill_up_to(6 * SEGMENT + 10_000).await;
+    let house = recycled_up_to(6 * SEGMENT + 10_000).await;
     house.disk.kill();
     let offline = store::Offline::open(ROOT.into(), house.disk.mount()).expect("it opens");
     let check = offline.check(&mut |_, _| ()).expect("it is checked");
