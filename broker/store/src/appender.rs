@@ -68,6 +68,9 @@ struct Writer {
 struct Tail {
     segment: Arc<Segment>,
     position: u64,
+    /// Where the segment's fresh space begins, of which a flush is dearer than of space that was
+    /// written before. Nobody looks where nobody waits for a flush.
+    fresh_from: u64,
     last_stored: i64,
     buffer: CopyBuffer,
 }
@@ -119,6 +122,8 @@ impl Appender {
         let tail = Tail {
             segment,
             position,
+            // What an earlier life has filled, nobody knows.
+            fresh_from: position,
             last_stored,
             buffer,
         };

@@ -10,7 +10,7 @@ use runtime::File;
 pub(crate) const END: [u8; 8] = [0; 8];
 /// What the kernel keeps of a file at a time.
 const PAGE: u64 = 4_096;
-static BLANK: [u8; PAGE as usize] = [0; PAGE as usize];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// A file named by the log offset it begins at, with space for `len` bytes.
 pub(crate) struct Segment {
@@ -28,17 +28,27 @@ impl Segment {
         self.start + self.len
     }
 
-    /// The zeros that are written behind what ends at `at` bytes of the file.
+    /// The zeros that are written behind what ends at `at` bytes of the file, `wanted` if there
+    /// is room for them.
     ///
     /// In a recycled file they fill the page: of a page that is not wholly overwritten the kernel
     /// reads the rest first, which nobody wants and every writer would wait for.
-    pub(crate) fn blank_behind(&self, at: u64) -> &'static [u8] {
+    pub(crate) fn blank_behind(
+        &self,
+        at: u64,
+        wanted: u64,
+    ) -> impl Iterator<Item = &'static [u8]> + use<> {
         let page = match self.recycled {
             true => at.next_multiple_of(PAGE) - at,
             false => 0,
         };
-        let bytes = page.max(END.len() as u64).min(self.len - at);
-        &BLANK[..bytes as usize]
+        let least = page.max(END.len() as u64);
+        let mut left = least.max(wanted).min(self.len - at) as usize;
+        std::iter::from_fn(move || {
+            let zeros = &ZEROS[..left.min(ZEROS.len())];
+            left -= zeros.len();
+            (!zeros.is_empty()).then_some(zeros)
+        })
     }
 }
 
@@ -70,10 +80,30 @@ mod tests {
             recycled: true,
         };
         let ends = [0, 1, 4_090, 4_096, 8_200, 9_999, 10_000];
-        let blank = |segment: &Segment| ends.map(|at| segment.blank_behind(at).len());
+        let blank = |segment: &Segment| ends.map(|at| length(segment.blank_behind(at, 0)));
         assert_eq!(blank(&segment), [8, 4_095, 8, 8, 1_800, 1, 0]);
         segment.recycled = false;
         assert_eq!(blank(&segment), [8, 8, 8, 8, 8, 1, 0]);
+    }
+
+    #[test]
+    fn as_many_zeros_as_are_wanted_end_the_log_where_there_is_room() {
+        let disk = SimDisk::new(Rng::seeded(1)).mount();
+        let segment = Segment {
+            start: 0,
+            len: 1 << 20,
+            file: disk.open("/s".as_ref(), Open::Create).expect("it opens"),
+            path: "/s".into(),
+            recycled: false,
+        };
+        let blank = |at, wanted| length(segment.blank_behind(at, wanted));
+        assert_eq!(blank(1_000, 3), 8);
+        assert_eq!(blank(1_000, 200_000), 200_000);
+        assert_eq!(blank((1 << 20) - 10, 200_000), 10);
+    }
+
+    fn length(zeros: impl Iterator<Item = &'static [u8]>) -> usize {
+        zeros.map(<[u8]>::len).sum()
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! A new file is allocated and synced, name and all, before it is offered: a full disk shows
 //! itself here and never at an append. Where senders wait for the flush it is also filled with
 //! zeros, since a flush of overwritten space is cheaper than one of fresh space; where nobody
-//! waits, that would write every byte twice for nothing. The file of a deleted segment is better
-//! than a new one: see [`RecyclePool`].
+//! waits, that would write every byte twice for nothing. A file that was needed before it was
+//! filled is filled by the appender, step by step. The file of a deleted segment is better than a
+//! new one: see [`RecyclePool`].
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use runtime::{Clock, Disk, File, Moment, Open, Planted, Space, Tasks};
 
 use crate::recycle_pool::RecyclePool;
 use crate::segment::{Segment, file_name};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex};
 use crate::{Error, Flush};
 
@@ -54,6 +56,8 @@ pub(crate) struct Segments {
     spare: Mutex<Spare>,
     /// Signalled when `spare` is no longer `Preparing`.
     prepared: Condvar,
+    /// Where the last file ends that was filled, or recycled, before it was offered.
+    filled_to: AtomicU64,
 }
 
 /// The file that comes after the last one.
@@ -96,6 +100,7 @@ impl Segments {
             changing: Mutex::default(),
             spare: Mutex::new(spare.map_or(Spare::None, Spare::Ready)),
             prepared: Condvar::new(),
+            filled_to: AtomicU64::new(0),
         }
     }
 
@@ -213,6 +218,11 @@ impl Segments {
         self.list.store(Arc::new(list));
     }
 
+    /// Whether a segment that was just made has space that was never written.
+    pub(crate) fn has_fresh_space(&self, segment: &Segment) -> bool {
+        self.filled_to.load(Ordering::Acquire) != segment.end()
+    }
+
     fn take_spare(&self, start: u64) -> Result<Arc<Segment>, Error> {
         let mut spare = self.spare.lock();
         loop {
@@ -295,11 +305,16 @@ impl Segments {
                 recycled,
             })
         };
+        let end = start + self.segment_bytes;
         if let Some(file) = self.pool.take(start, &path) {
+            self.filled_to.store(end, Ordering::Release);
             return Ok(segment(file, path, true));
         }
         let unready = self.directory.join(file_name(start) + UNREADY);
-        let made = self.make_file(&unready, fill).and_then(|file| {
+        let made = self.make_file(&unready, fill).and_then(|(file, filled)| {
+            if filled {
+                self.filled_to.store(end, Ordering::Release);
+            }
             self.disk.rename(&unready, &path)?;
             if !Planted::SkipSyncDir.is_active() {
                 self.disk.fsync_dir(&self.directory)?;
@@ -316,30 +331,29 @@ impl Segments {
         }
     }
 
-    fn make_file(&self, path: &Path, fill: bool) -> io::Result<Arc<dyn File>> {
+    /// A file with all its space, and whether that is filled.
+    fn make_file(&self, path: &Path, fill: bool) -> io::Result<(Arc<dyn File>, bool)> {
         let file = self.disk.open(path, Open::Create)?;
         file.set_len(0)?;
         file.allocate(self.segment_bytes)?;
-        if fill {
-            self.fill(file.as_ref())?;
-        }
+        let filled = fill && self.fill(file.as_ref())?;
         file.fdatasync()?;
-        Ok(file)
+        Ok((file, filled))
     }
 
     /// Writes zeros until all is filled, or somebody waits for the file.
-    fn fill(&self, file: &dyn File) -> io::Result<()> {
+    fn fill(&self, file: &dyn File) -> io::Result<bool> {
         let zeros = vec![0; ZEROS.min(self.segment_bytes as usize)];
         let mut at = 0;
         while at < self.segment_bytes {
             if matches!(*self.spare.lock(), Spare::Preparing { wanted: true }) {
-                return Ok(());
+                return Ok(false);
             }
             let bytes = zeros.len().min((self.segment_bytes - at) as usize);
             file.write_all_at(&zeros[..bytes], at)?;
             at += bytes as u64;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Takes the oldest segments that end at or below `min` out of the log, but never the

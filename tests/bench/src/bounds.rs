@@ -45,6 +45,9 @@ pub fn bound(limits: &Limits, costs: &Costs) -> Bound {
         let group = costs.bytes * costs.outstanding;
         let trip = limits.round_trip + flush_micros(limits, group) + 2.0 * wake_up;
         all.push((costs.outstanding * 1e6 / trip, "fdatasync"));
+        if costs.outstanding <= 1.0 {
+            all.push((limits.bare_server, "a bare server that flushes"));
+        }
     } else {
         let trip = limits.round_trip + wake_up;
         all.push((costs.outstanding * 1e6 / trip, "the round trip"));
@@ -96,6 +99,7 @@ mod tests {
         stream: 2_000.0,
         eventfd: 10.0,
         pipe: 10.0,
+        bare_server: 0.0,
     };
 
     fn costs() -> Costs {
@@ -136,6 +140,23 @@ mod tests {
         check(one, 1e6 / 130.0, "fdatasync");
         let one = Costs { sync: false, ..one };
         check(one, 40_000.0, "the round trip");
+    }
+
+    #[test]
+    fn what_a_bare_server_reaches_is_a_limit_for_one_synchronous_producer_alone() {
+        let limits = Limits {
+            bare_server: 5_000.0,
+            ..LIMITS
+        };
+        let sync = |outstanding| Costs {
+            outstanding,
+            sync: true,
+            ..costs()
+        };
+        let of_one = bound(&limits, &sync(1.0));
+        assert_eq!(of_one.messages_a_second, 5_000.0);
+        assert_eq!(of_one.binds, "a bare server that flushes");
+        assert_eq!(bound(&limits, &sync(2.0)), bound(&LIMITS, &sync(2.0)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Two threads stand where broker and generator stand: on the first core and on the last, or
 //! wherever the kernel puts them. All of it takes three seconds, on a busy machine ten.
 
+mod bare_server;
 mod disk;
 mod handoff;
 mod memory;
@@ -38,6 +39,10 @@ pub struct Limits {
     /// One thread wakes another and is woken by it, in µs.
     pub eventfd: f64,
     pub pipe: f64,
+    /// Requests a second of a server that writes, flushes and answers, and does nothing else.
+    /// Older results have none.
+    #[serde(default)]
+    pub bare_server: f64,
 }
 
 /// One figure: its name, its unit, whether more is better, and where it stands.
@@ -77,6 +82,7 @@ pub const PROBES: &[Probe] = probes! {
     stream: "loopback stream", "MB/s", more;
     eventfd: "eventfd there and back, p50", "µs", less;
     pipe: "pipe there and back, p50", "µs", less;
+    bare_server: "a bare server: 1 KiB received, flushed, answered", "/s", more;
 };
 
 impl Limits {
@@ -98,6 +104,7 @@ impl Limits {
             stream: network::stream(near, far)?,
             eventfd: handoff::eventfd(near, far)?,
             pipe: handoff::pipe(near, far)?,
+            bare_server: bare_server::durable_requests(&file.file, near, far)?,
         })
     }
 
@@ -134,7 +141,7 @@ impl Limits {
     pub fn text(&self) -> String {
         let line = |probe: &Probe| {
             format!(
-                "  {:<28} {:>10.1} {}",
+                "  {:<48} {:>10.1} {}",
                 probe.name,
                 (probe.of)(self),
                 probe.unit

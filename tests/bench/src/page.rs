@@ -16,8 +16,10 @@ const HEAD: &str = "\
 Written by `cargo xtask bench --workload … --record docs/benchmarks.md`, and by nothing else. Every
 figure is the median of paired rounds: ours, then the peer, the same client on the same cores, probes
 before and after. A ratio is ours by theirs, in brackets the bootstrap's 95 % interval. The limits are
-those probed in the same run; what binds is the least of them. Latency counts from the time a request
-was meant to be sent. A run in which one message was lost, came twice or out of order has no figures.
+those probed in the same run; what binds is the least of them. A disk takes longer for a flush after a
+pause than for one of many in a row, so what one synchronous producer can have is probed with a server
+that does nothing but receive, write, flush and answer. Latency counts from the time a request was meant
+to be sent. A run in which one message was lost, came twice or out of order has no figures.
 ";
 
 /// The whole page.

@@ -1,10 +1,16 @@
 //! What a process has cost so far, read from `/proc`.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 /// `USER_HZ`, which Linux has fixed for programs.
 const TICKS_A_SECOND: f64 = 100.0;
+
+/// Bytes of what the kernel counts at a device, whatever its blocks are.
+const SECTOR: u64 = 512;
 
 /// Counters of one process. Memory is of the moment, all else since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -17,8 +23,12 @@ pub struct Usage {
     /// Of the threads that live now: waits, and times another one came first.
     pub voluntary_switches: u64,
     pub involuntary_switches: u64,
-    /// Bytes the process made the kernel write to storage.
+    /// Bytes the process made dirty in files. The kernel counts whole folios, of which it may
+    /// write a small part only.
     pub written_bytes: u64,
+    /// Bytes that anybody has written to the devices where the process has files.
+    #[serde(default)]
+    pub device_bytes: u64,
     pub open_files: u64,
 }
 
@@ -36,6 +46,7 @@ impl Usage {
             written_bytes: read(process, "io")
                 .and_then(|io| number(&io, "write_bytes:"))
                 .unwrap_or(0),
+            device_bytes: device_bytes(process)?,
             open_files: std::fs::read_dir(format!("/proc/{process}/fd"))?.count() as u64,
         })
     }
@@ -51,6 +62,7 @@ impl Usage {
                 .involuntary_switches
                 .saturating_sub(earlier.involuntary_switches),
             written_bytes: self.written_bytes.saturating_sub(earlier.written_bytes),
+            device_bytes: self.device_bytes.saturating_sub(earlier.device_bytes),
             ..*self
         }
     }
@@ -111,6 +123,29 @@ fn switches(process: u32) -> Result<(u64, u64)> {
         sum.1 += number(&status, "nonvoluntary_ctxt_switches:").unwrap_or(0);
     }
     Ok(sum)
+}
+
+/// Bytes written so far to all devices on which the process has a file open; 0 where the kernel
+/// does not tell.
+fn device_bytes(process: u32) -> Result<u64> {
+    let mut devices = BTreeSet::new();
+    for descriptor in std::fs::read_dir(format!("/proc/{process}/fd"))? {
+        // It may be closed while we look.
+        let Ok(about) = std::fs::metadata(descriptor?.path()) else {
+            continue;
+        };
+        if about.is_file() {
+            devices.insert(about.dev());
+        }
+    }
+    Ok(devices.into_iter().filter_map(written_to).sum())
+}
+
+fn written_to(device: u64) -> Option<u64> {
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let stat = std::fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat")).ok()?;
+    let sectors: u64 = stat.split_whitespace().nth(6)?.parse().ok()?;
+    Some(sectors * SECTOR)
 }
 
 fn number(text: &str, name: &str) -> Result<u64> {

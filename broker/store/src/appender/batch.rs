@@ -194,12 +194,15 @@ impl Batch {
             .take(placed, |piece| add_piece(pieces, piece, buffer));
     }
 
-    /// Writes all records one behind the other, the first at `at` bytes of the file.
-    pub(super) fn write(&self, segment: &Segment, at: u64) -> io::Result<()> {
+    /// Writes all records one behind the other, the first at `at` bytes of the file, and zeros
+    /// behind them, at least as many as are wanted.
+    pub(super) fn write(&self, segment: &Segment, at: u64, zeros: u64) -> io::Result<()> {
         let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(self.pieces.len() + 1);
         slices.extend(self.pieces.iter().map(|piece| IoSlice::new(piece.bytes())));
         // There is room: a segment always has some left for the blank that ends it.
-        slices.push(IoSlice::new(segment.blank_behind(at + self.bytes)));
+        for zeros in segment.blank_behind(at + self.bytes, zeros) {
+            slices.push(IoSlice::new(zeros));
+        }
         write_all(segment.file.as_ref(), &mut slices, at)
     }
 

@@ -16,6 +16,8 @@ use crate::{Error, Flush};
 
 /// Bytes a segment must have left behind its last record for the blank that ends it.
 pub(super) const BLANK: u64 = 8;
+/// Fresh space becomes space that was written before in steps of so many bytes.
+const FILL: u64 = 256 << 10;
 
 impl Work for Writer {
     type Request = Request;
@@ -295,13 +297,19 @@ impl Writer {
         let end = tail.position + batch.bytes;
         let segment = tail.segment.as_ref();
         let place = tail.position - segment.start;
+        let fill = match self.settings.flush {
+            Flush::Sync if end > tail.fresh_from => end.next_multiple_of(FILL) - end,
+            _ => 0,
+        };
         self.fence
             .admit(end)
             .and_then(|()| {
                 let doing = "writing the log";
-                batch.write(segment, place).map_err(Error::disk(doing))
+                let written = batch.write(segment, place, fill);
+                written.map_err(Error::disk(doing))
             })
             .inspect_err(|_| self.take_back(tail, batch))?;
+        tail.fresh_from = tail.fresh_from.max(end + fill);
         batch.keep_hot(tail.position, &self.ring);
         tail.position = end;
         self.publisher.mark.set_appended(end, tail.last_stored);
@@ -373,6 +381,10 @@ impl Writer {
             });
         }
         self.segments.join(next.clone());
+        tail.fresh_from = match self.segments.has_fresh_space(&next) {
+            true => next.start,
+            false => next.end(),
+        };
         tail.position = next.start;
         tail.segment = next;
         Ok(())

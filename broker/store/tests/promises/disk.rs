@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use model::QueueOffset;
-use runtime::{DiskFailure, Faults, Operation};
+use runtime::{DiskFailure, Faults, Open, Operation};
 use store::{Appended, Boundary, Error, Flush, ReadLimit, ReadStatus};
 
 use crate::house::{House, ROOT, encode, message, queue};
@@ -182,6 +182,28 @@ async fn senders_that_come_back_after_a_flush_share_the_next_one() {
     let flushes = house.disk.calls(Operation::Sync) - before;
     let least = EACH as u64;
     assert!((least..=least + 3).contains(&flushes), "{flushes} flushes");
+}
+
+/// What stands far behind the log's end, after `append` found something else there.
+async fn behind_the_end_after_an_append(house: &House) -> u8 {
+    const FAR: u64 = 50_000;
+    let path = Path::new(ROOT).join("commitlog").join(format!("{:020}", 0));
+    let segment = house.disk.mount().open(&path, Open::Write);
+    let segment = segment.expect("the first segment");
+    segment.write_all_at(&[7], FAR).expect("it is written");
+    append(house).await.expect("it is appended");
+    let mut found = [0];
+    segment.pread(&mut found, FAR).expect("it is read");
+    found[0]
+}
+
+#[tokio::test]
+async fn where_senders_wait_for_the_flush_fresh_space_is_filled_ahead_and_once() {
+    let house = House::with(|settings| settings.flush = Flush::Sync);
+    assert_eq!(behind_the_end_after_an_append(&house).await, 0);
+    assert_eq!(behind_the_end_after_an_append(&house).await, 7);
+    let house = House::with(|settings| settings.flush = Flush::Async);
+    assert_eq!(behind_the_end_after_an_append(&house).await, 7);
 }
 
 #[tokio::test]

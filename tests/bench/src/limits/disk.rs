@@ -18,7 +18,7 @@ const WRITTEN: u64 = 64 << 20;
 
 /// A file of zeros, kept in its folder from one round of probing to the next.
 pub struct Recycled {
-    file: File,
+    pub(super) file: File,
 }
 
 impl Recycled {

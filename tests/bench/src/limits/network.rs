@@ -45,10 +45,10 @@ pub fn stream(near: Option<usize>, far: Option<usize>) -> Result<f64> {
 }
 
 /// Runs `peer` on a thread of its own on the core `far`, until our side of the stream is gone.
-fn with_peer(
+pub(super) fn with_peer(
     near: Option<usize>,
     far: Option<usize>,
-    peer: fn(TcpStream) -> Result<()>,
+    peer: impl FnOnce(TcpStream) -> Result<()> + Send + 'static,
     own: impl FnOnce(TcpStream) -> Result<f64>,
 ) -> Result<f64> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
