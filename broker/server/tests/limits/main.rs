@@ -2,6 +2,7 @@
 //! and those who behave are served on.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod confused;
 mod disk;
 mod guests;
 mod house;
