@@ -162,6 +162,28 @@ async fn an_empty_file_whose_name_another_one_gets_goes_to_lost_and_found() {
 }
 
 #[tokio::test]
+async fn a_file_of_garbage_leaves_its_name_to_the_segment_that_lies_under_another() {
+    for (len, stray) in [
+        (SEGMENT, "a stray"),
+        (SEGMENT, "00000000000000098304"),
+        (SEGMENT - 300, "a stray"),
+        (SEGMENT + 300, "a stray"),
+    ] {
+        let fixture = Fixture::new().await;
+        let disk = fixture.disk();
+        let name = segment(2 * SEGMENT);
+        rename(&fixture, &name, &name.with_file_name(stray));
+        let garbage = vec![0x55; len as usize];
+        disk.replace(&name, &garbage).expect("it is written");
+        let row = format!("{len} bytes of garbage, and {stray}");
+        repair(&disk).unwrap_or_else(|why| panic!("{row}: {why}"));
+        let left = check(&disk);
+        assert!(left.findings.is_empty(), "{row}: {:#?}", left.findings);
+        serves(fixture.house, &fixture.served, &fixture.ends, &row).await;
+    }
+}
+
+#[tokio::test]
 async fn a_repair_that_writes_over_the_last_old_record_leaves_no_rest_of_it() {
     let fixture = Fixture::new().await;
     let (_, old) = fixture.served.values().next_back().expect("a message");
