@@ -59,7 +59,11 @@ fn mended(laid: &Laid, fault: &Fault) -> (&'static str, Option<Step>) {
     };
     match fault {
         Fault::Foreign { name } => (TO_LOST_FOUND, aside(name, "foreign")),
-        Fault::Extra { name } => (TO_LOST_FOUND, aside(name, "extra")),
+        Fault::Extra { name } => {
+            let name = name.clone();
+            let why = "extra";
+            (TO_LOST_FOUND, Some(Step::TakeOut { name, why }))
+        }
         Fault::Misnamed {
             name,
             holds,
