@@ -341,3 +341,18 @@ async fn a_repair_that_makes_a_checkpoint_takes_away_what_a_start_refuses_beside
     assert_eq!(left.plan(), Vec::<String>::new());
     serves(fixture.house, &fixture.served, &fixture.ends, "cut").await;
 }
+
+#[tokio::test]
+async fn a_checkpoint_under_the_last_of_all_numbers_is_none() {
+    let fixture = Fixture::new().await;
+    for (path, _) in heads(&fixture, "heads") {
+        rename(&fixture, &path, &path.with_file_name(u64::MAX.to_string()));
+    }
+    let (quiet, _) = fixture.record("quiet", 0, 0);
+    fixture.flip(quiet + 90);
+    repair(&fixture.disk()).expect("it is mended");
+    let left = check(&fixture.disk());
+    assert!(left.findings.is_empty(), "{:#?}", left.findings);
+    let expected = fixture.without(|at| at == quiet);
+    serves(fixture.house, &expected, &fixture.ends, "the last number").await;
+}
