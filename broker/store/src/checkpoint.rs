@@ -35,6 +35,9 @@ const PREFIX: usize = 12;
 /// Bytes of changes a generation may have beyond the size of its heads.
 const CHANGES_BYTES: u64 = 4 << 20;
 
+/// No store begins as many generations: a file of a higher number is none of them.
+const LAST: u64 = 1 << 62;
+
 /// The frame's heads are a part of what the next closing frame completes.
 const KIND_PART: u8 = 0;
 /// Closes a checkpoint.
@@ -221,13 +224,18 @@ impl Checkpoints {
             .list(&self.directory)
             .map_err(Error::disk(doing))?
         {
-            if file_start(&entry.name).is_some_and(|number| number < before) {
+            if generation_of(&entry.name).is_some_and(|number| number < before) {
                 // An old generation too many does no harm.
                 let _ = self.disk.unlink(&self.directory.join(&entry.name));
             }
         }
         Ok(())
     }
+}
+
+/// The number of the generation that a file of this name holds.
+pub(crate) fn generation_of(name: &str) -> Option<u64> {
+    file_start(name).filter(|number| *number < LAST)
 }
 
 /// Replaces all checkpoints by one without heads: from here on the indexes are built from the

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use runtime::Disk;
 
-use super::{KIND_WHOLE, MAGIC, PREFIX, Position, heads};
+use super::{KIND_WHOLE, MAGIC, PREFIX, Position, generation_of, heads};
 use crate::Error;
 use crate::queue_index::{Fields, Heads};
-use crate::segment::{file_name, file_start};
+use crate::segment::file_name;
 
 /// What was saved last.
 #[derive(Default)]
@@ -40,7 +40,7 @@ impl Saved {
             .map_err(Error::disk("listing the checkpoints"))?;
         let mut generations: Vec<u64> = names
             .iter()
-            .filter_map(|entry| file_start(&entry.name))
+            .filter_map(|entry| generation_of(&entry.name))
             .collect();
         generations.sort_unstable();
         let newest = generations.last().copied().unwrap_or_default();

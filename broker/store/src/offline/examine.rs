@@ -98,7 +98,7 @@ pub(super) fn examine(
         keys.compare(&facts, (begin, log.end.at), &mut check)?;
     }
     check.plan.last_stored = log.ledger.last_stored;
-    check.plan.steps.sort();
+    check.plan.arrange();
     check.totals = Totals {
         segments: laid.pieces.len() as u64,
         records: log.ledger.records,

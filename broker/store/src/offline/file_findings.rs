@@ -3,10 +3,10 @@
 use super::finding::{Check, Finding};
 use super::plan::Step;
 use crate::Error;
-use crate::checkpoint::Saved;
+use crate::checkpoint::{Saved, generation_of};
 use crate::queue_index::IndexLog;
 use crate::recovery::{Facts, Fault, Laid, Piece};
-use crate::segment::{file_name, file_start};
+use crate::segment::file_name;
 
 /// Faults of the log's directory, and the steps that mend them.
 pub(super) fn of_files(laid: &Laid, check: &mut Check) {
@@ -59,7 +59,11 @@ fn mended(laid: &Laid, fault: &Fault) -> (&'static str, Option<Step>) {
     };
     match fault {
         Fault::Foreign { name } => (TO_LOST_FOUND, aside(name, "foreign")),
-        Fault::Extra { name } => (TO_LOST_FOUND, aside(name, "extra")),
+        Fault::Extra { name } => {
+            let name = name.clone();
+            let why = "extra";
+            (TO_LOST_FOUND, Some(Step::TakeOut { name, why }))
+        }
         Fault::Misnamed {
             name,
             holds,
@@ -175,7 +179,7 @@ fn generations(facts: &Facts<'_>) -> Result<Vec<(String, u64)>, Error> {
     }
     let names = disk.list(directory).map_err(Error::disk(doing))?;
     let numbered = names.into_iter().filter_map(|entry| {
-        let number = file_start(&entry.name)?;
+        let number = generation_of(&entry.name)?;
         Some((entry.name, number))
     });
     Ok(numbered.collect())

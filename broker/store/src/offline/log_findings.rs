@@ -114,7 +114,7 @@ fn set_aside_from(start: u64, facts: &Facts<'_>, laid: &Laid, check: &mut Check)
         let moves = steps.any(|step| matches!(step, Step::Rename { from, .. } if from == name));
         let mut found = facts.survey.found.iter();
         if !moves && found.any(|found| found.name == *name) {
-            check.plan.add(Step::SetAside {
+            check.plan.add(Step::TakeOut {
                 name: name.clone(),
                 why: "behind-the-end",
             });

@@ -29,6 +29,12 @@ pub(super) enum Step {
         from: String,
         to: String,
     },
+    /// A file that its name puts into the log goes to `lost+found`. Until the others have their
+    /// names, it may be all that shows that one of them is no mere copy.
+    TakeOut {
+        name: String,
+        why: &'static str,
+    },
     /// A file is made, or made longer; what is missing reads as zeros.
     Extend {
         name: String,
@@ -81,6 +87,19 @@ impl Plan {
         }
     }
 
+    /// Puts the steps in their order, but a file whose name another one gets goes first.
+    pub(super) fn arrange(&mut self) {
+        let given = |step: &Step| match step {
+            Step::Rename { to, .. } => Some(to.clone()),
+            _ => None,
+        };
+        let given: Vec<String> = self.steps.iter().filter_map(given).collect();
+        let is_in_the_way =
+            |step: &Step| matches!(step, Step::TakeOut { name, .. } if given.contains(name));
+        self.steps.sort();
+        self.steps.sort_by_key(|step| !is_in_the_way(step));
+    }
+
     /// What has to be told.
     pub(super) fn told(&self) -> Option<&Told> {
         self.steps.iter().find_map(|step| match step {
@@ -111,7 +130,9 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SetAside { name, .. } => write!(f, "move commitlog/{name} to lost+found"),
+            Self::SetAside { name, .. } | Self::TakeOut { name, .. } => {
+                write!(f, "move commitlog/{name} to lost+found")
+            }
             Self::Rename { from, to } => write!(f, "rename commitlog/{from} to {to}"),
             Self::Extend { name, len } => write!(f, "make commitlog/{name} {len} bytes long"),
             Self::Shorten { name, len, .. } => write!(

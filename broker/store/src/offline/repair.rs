@@ -71,7 +71,7 @@ struct Repair<'a> {
 impl Repair<'_> {
     fn take(&mut self, step: &Step) -> Result<(), Error> {
         match step {
-            Step::SetAside { name, why } => {
+            Step::SetAside { name, why } | Step::TakeOut { name, why } => {
                 self.lost_found
                     .take(&self.layout.log, name, &format!("{name}-{why}"))
             }

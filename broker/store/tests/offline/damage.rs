@@ -162,6 +162,28 @@ async fn an_empty_file_whose_name_another_one_gets_goes_to_lost_and_found() {
 }
 
 #[tokio::test]
+async fn a_file_of_garbage_leaves_its_name_to_the_segment_that_lies_under_another() {
+    for (len, stray) in [
+        (SEGMENT, "a stray"),
+        (SEGMENT, "00000000000000098304"),
+        (SEGMENT - 300, "a stray"),
+        (SEGMENT + 300, "a stray"),
+    ] {
+        let fixture = Fixture::new().await;
+        let disk = fixture.disk();
+        let name = segment(2 * SEGMENT);
+        rename(&fixture, &name, &name.with_file_name(stray));
+        let garbage = vec![0x55; len as usize];
+        disk.replace(&name, &garbage).expect("it is written");
+        let row = format!("{len} bytes of garbage, and {stray}");
+        repair(&disk).unwrap_or_else(|why| panic!("{row}: {why}"));
+        let left = check(&disk);
+        assert!(left.findings.is_empty(), "{row}: {:#?}", left.findings);
+        serves(fixture.house, &fixture.served, &fixture.ends, &row).await;
+    }
+}
+
+#[tokio::test]
 async fn a_repair_that_writes_over_the_last_old_record_leaves_no_rest_of_it() {
     let fixture = Fixture::new().await;
     let (_, old) = fixture.served.values().next_back().expect("a message");
@@ -185,7 +207,7 @@ async fn a_repair_that_writes_over_the_last_old_record_leaves_no_rest_of_it() {
     serves(fixture.house, &expected, &fixture.ends, "an old record").await;
 }
 
-/// Three segments, killed while only the first messages were in a checkpoint; then the log is
+/// Four segments, killed while only the first messages were in a checkpoint; then the log is
 /// made to end at the first one behind that.
 async fn ended_early() -> (Fixture, Served) {
     let house = House::with(|settings| {
@@ -195,7 +217,7 @@ async fn ended_early() -> (Fixture, Served) {
     house.append(&message("t", 0, "known to be durable")).await;
     house.store.checkpoint().await.expect("it is saved");
     let end = house.store.log_bounds().1.0;
-    while house.store.log_bounds().1.0 < 2 * SEGMENT + 1_000 {
+    while house.store.log_bounds().1.0 < 3 * SEGMENT + 1_000 {
         house.append(&message("t", 0, &"x".repeat(400))).await;
     }
     let (served, ends) = (served(&house.store).await, ends(&house.store));
@@ -230,9 +252,6 @@ async fn files_behind_the_end_of_the_log_go_whatever_else_is_wrong_with_them() {
     .await;
     files_behind_the_end_go("the first file has the name of one of them", |fixture| {
         rename(fixture, &segment(0), &segment(2 * SEGMENT));
-        let made = fixture.disk().open(&segment(3 * SEGMENT), Open::Create);
-        made.and_then(|file| file.set_len(SEGMENT))
-            .expect("it is made");
     })
     .await;
     files_behind_the_end_go("a file is too long", |fixture| {
@@ -251,7 +270,7 @@ async fn files_behind_the_end_of_the_log_go_whatever_else_is_wrong_with_them() {
     })
     .await;
     files_behind_the_end_go("a file of zeros follows", |fixture| {
-        let made = fixture.disk().open(&segment(3 * SEGMENT), Open::Create);
+        let made = fixture.disk().open(&segment(4 * SEGMENT), Open::Create);
         made.and_then(|file| file.set_len(SEGMENT))
             .expect("it is made");
     })
@@ -321,4 +340,19 @@ async fn a_repair_that_makes_a_checkpoint_takes_away_what_a_start_refuses_beside
     assert!(left.findings.is_empty(), "{:#?}", left.findings);
     assert_eq!(left.plan(), Vec::<String>::new());
     serves(fixture.house, &fixture.served, &fixture.ends, "cut").await;
+}
+
+#[tokio::test]
+async fn a_checkpoint_under_the_last_of_all_numbers_is_none() {
+    let fixture = Fixture::new().await;
+    for (path, _) in heads(&fixture, "heads") {
+        rename(&fixture, &path, &path.with_file_name(u64::MAX.to_string()));
+    }
+    let (quiet, _) = fixture.record("quiet", 0, 0);
+    fixture.flip(quiet + 90);
+    repair(&fixture.disk()).expect("it is mended");
+    let left = check(&fixture.disk());
+    assert!(left.findings.is_empty(), "{:#?}", left.findings);
+    let expected = fixture.without(|at| at == quiet);
+    serves(fixture.house, &expected, &fixture.ends, "the last number").await;
 }

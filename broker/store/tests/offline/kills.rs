@@ -6,7 +6,7 @@ use runtime::Disk;
 
 use crate::fixture::{Fixture, Place, SEGMENT, check, open_file, repair, segment, serves};
 use crate::house::{House, ROOT, queue};
-use crate::rows::heads;
+use crate::rows::{heads, rename};
 
 /// Repairs with the power failing after so many changes of the disk; true once it did not fail.
 fn interrupted(fixture: &Fixture, changes: u64) -> bool {
@@ -109,6 +109,25 @@ async fn with_files_under_wrong_names() {
     .await;
 }
 
+/// Nothing but the file far behind it shows that the stray one was a part of the log.
+#[tokio::test]
+async fn with_the_last_file_under_a_strange_name_and_garbage_behind_it() {
+    is_completed(
+        "a strange name, and garbage",
+        |fixture| {
+            forget_heads(fixture);
+            let (at, _) = fixture.record("last", 0, 0);
+            let last = at - at % SEGMENT;
+            let stray = segment(last).with_file_name("a stray");
+            rename(fixture, &segment(last), &stray);
+            let (disk, far) = (fixture.disk(), segment(last + 4 * SEGMENT));
+            disk.replace(&far, &[0x55; 5_000]).expect("it is written");
+        },
+        |_, _| false,
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn with_a_torn_end() {
     is_completed(
@@ -124,17 +143,22 @@ async fn with_a_torn_end() {
     .await;
 }
 
+/// No checkpoint can be read any more.
+fn forget_heads(fixture: &Fixture) {
+    for (path, _) in heads(fixture, "heads") {
+        let file = open_file(&fixture.disk(), &path);
+        file.set_len(5).expect("it is cut");
+        file.fdatasync().expect("it is synced");
+    }
+}
+
 #[tokio::test]
 async fn with_a_damaged_end_and_no_checkpoint_that_knows_it() {
     is_completed(
         "a damaged end, and damaged checkpoints",
         |fixture| {
             fixture.flip(fixture.record("last", 0, 0).0 + 90);
-            for (path, _) in heads(fixture, "heads") {
-                let file = open_file(&fixture.disk(), &path);
-                file.set_len(5).expect("it is cut");
-                file.fdatasync().expect("it is synced");
-            }
+            forget_heads(fixture);
         },
         |fixture, at| at == fixture.record("last", 0, 0).0,
     )

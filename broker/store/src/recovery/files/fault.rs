@@ -9,8 +9,8 @@ pub(crate) enum Fault {
     Foreign {
         name: String,
     },
-    /// The file holds a part of the log that another name stands for; `free` if no file has
-    /// that name and the part is missing.
+    /// The file holds a part of the log that another name stands for; `free` if that part is
+    /// missing: no file that holds anything of it has the name.
     Misnamed {
         name: String,
         holds: u64,

@@ -48,6 +48,12 @@ impl Piece {
         self.start.saturating_add(self.len)
     }
 
+    /// There is no place for it.
+    fn extra(self) -> Fault {
+        let name = self.name.unwrap_or_default();
+        Fault::Extra { name }
+    }
+
     fn overlaps(&self, other: &Self) -> bool {
         self.start < other.end() && other.start < self.end()
     }
@@ -66,14 +72,13 @@ impl Survey {
     ) -> Result<Laid, Error> {
         let mut laid = Laid::default();
         let mut candidates = self.named(&mut laid);
-        self.place_strays(durable, &mut candidates, &mut laid.faults);
+        self.place_strays(durable, &mut candidates, &mut holds, &mut laid.faults)?;
         candidates.sort_by_key(|(piece, _)| piece.start);
         let largest = candidates.iter().map(|(piece, _)| piece.len).max();
         let largest = largest.unwrap_or_default();
         while let Some(at) = lonely(&candidates, &mut holds)? {
             let (piece, _) = candidates.remove(at);
-            let name = piece.name.unwrap_or_default();
-            laid.faults.push(Fault::Extra { name });
+            laid.faults.push(piece.extra());
         }
         for (piece, _) in candidates {
             if let Some(before) = laid.pieces.last_mut() {
@@ -115,10 +120,11 @@ impl Survey {
         &self,
         durable: Option<u64>,
         candidates: &mut Vec<Candidate>,
+        holds: &mut impl FnMut(&Piece) -> Result<bool, Error>,
         faults: &mut Vec<Fault>,
-    ) {
+    ) -> Result<(), Error> {
         for found in &self.found {
-            let First::At(holds) = found.first else {
+            let First::At(start) = found.first else {
                 if found.start.is_none() {
                     faults.push(Fault::Foreign {
                         name: found.name.clone(),
@@ -126,24 +132,43 @@ impl Survey {
                 }
                 continue;
             };
-            let piece = Piece::of(found, holds);
-            let taken = candidates.iter().any(|(other, _)| other.overlaps(&piece));
+            let piece = Piece::of(found, start);
             // A copy under a strange name is not taken for more of the log than there was.
             let wanted = found.start.is_some()
                 || found.name.ends_with(MOVED)
-                || durable.is_some_and(|durable| durable > holds)
-                || candidates.iter().any(|(other, _)| other.start > holds);
-            let free = !taken && wanted;
+                || durable.is_some_and(|durable| durable > start)
+                || candidates.iter().any(|(other, _)| other.start > start);
+            let free = wanted && make_room(&piece, candidates, holds, faults)?;
             faults.push(Fault::Misnamed {
                 name: found.name.clone(),
-                holds,
+                holds: start,
                 free,
             });
             if free {
                 candidates.push((piece, First::Here));
             }
         }
+        Ok(())
     }
+}
+
+/// Takes away files that hold nothing of this log where a stray holds some of it; false if
+/// another file keeps the place.
+fn make_room(
+    stray: &Piece,
+    candidates: &mut Vec<Candidate>,
+    holds: &mut impl FnMut(&Piece) -> Result<bool, Error>,
+    faults: &mut Vec<Fault>,
+) -> Result<bool, Error> {
+    let in_the_way = |(other, _): &Candidate| other.overlaps(stray);
+    for (other, first) in candidates.iter().filter(|other| in_the_way(other)) {
+        if *first == First::Here || holds(other)? {
+            return Ok(false);
+        }
+    }
+    let extra = candidates.extract_if(.., |other| in_the_way(other));
+    faults.extend(extra.map(|(piece, _)| piece.extra()));
+    Ok(true)
 }
 
 /// A candidate that fits to no neighbour and holds nothing of this log.
