@@ -1,5 +1,6 @@
 //! When a stored message is shown, and to whom: pulls, filters, retries, delays, order, epochs.
 
+mod carried;
 mod delay_levels;
 mod epochs;
 mod error;

@@ -7,6 +7,7 @@ use model::{Checksum, Message, MessageView, Topic, system_topics};
 use store::{Appended, Gathered, MessageStore, Records};
 
 use crate::Error;
+use crate::carried;
 use crate::delay_levels::DelayLevel;
 
 /// Puts messages into the log. Cheap to clone.
@@ -71,16 +72,21 @@ impl Publisher {
         Ok(self.store.append_together(records).await?)
     }
 
+    /// Encodes messages that are in the place where they go.
+    pub(crate) fn encode_all(&self, messages: &[Message]) -> Result<Records, Error> {
+        let mut records = Records::default();
+        for message in messages {
+            self.encode(&mut records, &message.view())?;
+        }
+        Ok(records)
+    }
+
     /// Appends messages that are in their last place already, all or none.
     pub(crate) async fn append_together(
         &self,
         messages: &[Message],
     ) -> Result<Vec<Appended>, Error> {
-        let mut records = Records::default();
-        for message in messages {
-            self.encode(&mut records, &message.view())?;
-        }
-        self.append_all(records).await
+        self.append_all(self.encode_all(messages)?).await
     }
 
     fn encode(&self, records: &mut Records, message: &MessageView<'_>) -> Result<(), Error> {
@@ -123,6 +129,8 @@ fn schedule(message: &mut Message, level: DelayLevel) {
     ] {
         message.properties.remove(timer);
     }
+    // Nobody but the schedule says that a message waits longer than its level.
+    carried::forget(message);
     message.topic = schedule_topic();
     message.queue = level.queue();
 }

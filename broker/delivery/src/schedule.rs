@@ -7,22 +7,23 @@
 //! ```
 //! What is due goes to its real queue together with a record that says how far the level has
 //! come, as one group: after a crash both are there or neither, so nothing is delivered twice.
+//! What is not due, and lies in a segment that is to be deleted, moves to the end of the log in
+//! the same way ([`carried`]); the segment stays until that has happened.
 
 use std::slice::from_ref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use model::record::RecordView;
-use model::{
-    LogOffset, Message, QueueId, QueueOffset, StoredMessage, Topic, properties, record,
-    system_topics,
-};
+use model::{LogOffset, Message, QueueId, QueueOffset, Topic, properties, record, system_topics};
 use parking_lot::Mutex;
 use runtime::{Clock, Shutdown, Tasks};
-use store::MessageStore;
+use store::{IndexEntry, MessageStore};
 use tokio::sync::Notify;
 
 use crate::Error;
+use crate::carried;
 use crate::delay_levels::DelayLevel;
 use crate::publish::{Publisher, schedule_topic};
 
@@ -46,9 +47,21 @@ pub struct Schedule {
 
 struct Level {
     level: DelayLevel,
+    /// There is something to do, sooner than was known.
     arrived: Notify,
-    /// The next message to deliver; only the level's own task moves it.
-    next: Mutex<QueueOffset>,
+    /// Only the level's own task moves it.
+    place: Mutex<Place>,
+    /// Messages below this place of the log are in the way of a segment's end.
+    leaves_below: AtomicU64,
+}
+
+/// How far a level has come.
+#[derive(Clone, Copy)]
+struct Place {
+    /// The next message to deliver.
+    next: QueueOffset,
+    /// Where that lies, once that is known.
+    at: Option<LogOffset>,
 }
 
 impl Schedule {
@@ -67,7 +80,8 @@ impl Schedule {
             levels.push(Level {
                 level,
                 arrived: Notify::new(),
-                next: Mutex::new(next),
+                place: Mutex::new(Place { next, at: None }),
+                leaves_below: AtomicU64::new(0),
             });
         }
         Ok(Arc::new(Schedule {
@@ -106,6 +120,26 @@ impl Schedule {
         }
     }
 
+    /// Whether messages wait below `end`. They begin to move, so that they no longer will.
+    pub fn needs_below(&self, end: LogOffset) -> bool {
+        let mut needed = false;
+        for level in &self.levels {
+            if self.waits_below(level, end) {
+                level.leaves_below.fetch_max(end.0, Ordering::AcqRel);
+                level.arrived.notify_one();
+                needed = true;
+            }
+        }
+        needed
+    }
+
+    fn waits_below(&self, level: &Level, end: LogOffset) -> bool {
+        let place = *level.place.lock();
+        let waits = self.store.bounds(&waiting(level.level));
+        let waits = waits.is_some_and(|bounds| place.next.max(bounds.min) < bounds.max);
+        waits && place.at.is_none_or(|at| at < end)
+    }
+
     /// For each level, the next message to deliver and the end of what waits.
     pub fn progress(&self) -> Vec<(DelayLevel, QueueOffset, QueueOffset)> {
         let end = |level: &Level| {
@@ -115,7 +149,7 @@ impl Schedule {
         };
         self.levels
             .iter()
-            .map(|level| (level.level, *level.next.lock(), end(level)))
+            .map(|level| (level.level, level.place.lock().next, end(level)))
             .collect()
     }
 
@@ -155,56 +189,93 @@ impl Schedule {
         let Some(bounds) = self.store.bounds(&queue) else {
             return Ok(IDLE);
         };
-        let next = (*level.next.lock()).max(bounds.min);
+        let next = level.place.lock().next.max(bounds.min);
         if next >= bounds.max {
             return Ok(IDLE);
         }
         let now = self.store.time();
-        let mut after = next;
-        let mut deliveries = Vec::new();
+        let leaves_below = LogOffset(level.leaves_below.load(Ordering::Acquire));
+        let mut place = Place { next, at: None };
+        let mut moved = Vec::new();
         let mut rest = Duration::ZERO;
-        let mut bytes = 0;
+        let (mut bytes, mut leave) = (0, false);
         for entry in self.store.entries(&queue, next, most).await? {
-            let due = entry.tags_code;
-            if due > now {
-                rest = Duration::from_millis((due - now).unsigned_abs());
-                break;
-            }
+            let (due, leaves) = (entry.tags_code, entry.log_offset < leaves_below);
             bytes += u64::from(entry.size);
-            if after > next && bytes > BYTES {
+            if due > now && !leaves {
+                rest = Duration::from_millis((due - now).unsigned_abs());
+                place.at = Some(entry.log_offset);
                 break;
             }
-            after = entry.next();
+            if place.next > next && bytes > BYTES {
+                place.at = Some(entry.log_offset);
+                break;
+            }
+            place.next = entry.next();
+            leave |= leaves;
             if !entry.is_hole() {
-                deliveries.extend(self.delivery(entry.log_offset).await?);
+                moved.extend(self.moved(&entry, now).await?);
             }
         }
-        if after > next {
-            deliveries.push(Message::new(
-                progress_queue(level.level).topic,
-                progress_queue(level.level).number,
-                after.0.to_string(),
-            ));
-            match self.publisher.append_together(&deliveries).await {
-                // A message that fills a segment has no room for the progress beside it. If all
-                // ends in between, it comes twice.
-                Err(Error::Store(store::Error::TooLarge { .. })) if most == 1 => {
-                    for alone in &deliveries {
-                        self.publisher.append_together(from_ref(alone)).await?;
-                    }
-                }
-                together => drop(together?),
-            }
-            *level.next.lock() = after;
+        if place.next > next {
+            self.append(level.level, moved, place.next, (most, leave))
+                .await?;
         }
+        *level.place.lock() = place;
         Ok(rest)
     }
 
-    /// The message as its consumers see it; `None` for a record that says not where it belongs.
-    async fn delivery(&self, at: LogOffset) -> Result<Option<Message>, Error> {
-        let bytes = self.store.record_at(at).await?;
-        let waited = record::decode(&bytes)?;
-        let delivered = delivered(waited);
+    /// Appends messages that have moved and how far the level has come with them; though the
+    /// disk is too full for others, where they `leave` a segment that can go then.
+    async fn append(
+        &self,
+        level: DelayLevel,
+        mut moved: Vec<Message>,
+        next: QueueOffset,
+        (most, leave): (usize, bool),
+    ) -> Result<(), Error> {
+        let queue = progress_queue(level);
+        moved.push(Message::new(queue.topic, queue.number, next.0.to_string()));
+        match self.append_together(&moved, leave).await {
+            // A message that fills a segment has no room for the progress beside it. If all
+            // ends in between, it comes twice.
+            Err(Error::Store(store::Error::TooLarge { .. })) if most == 1 => {
+                for alone in &moved {
+                    self.append_together(from_ref(alone), leave).await?;
+                }
+                Ok(())
+            }
+            together => together,
+        }
+    }
+
+    async fn append_together(&self, messages: &[Message], leave: bool) -> Result<(), Error> {
+        let mut records = self.publisher.encode_all(messages)?;
+        if leave {
+            records = records.though_full();
+        }
+        self.publisher.append_all(records).await?;
+        Ok(())
+    }
+
+    /// What becomes of a waiting message: delivered as its consumers see it, or waiting at
+    /// another place if it is not due. `None` for a record that says not where it belongs.
+    async fn moved(&self, entry: &IndexEntry, now: i64) -> Result<Option<Message>, Error> {
+        let at = entry.log_offset;
+        let mut message = match readable(&self.store, at).await? {
+            Ok(message) => message,
+            Err(why) => {
+                tracing::error!(%at, why, "a delayed message is lost");
+                return Ok(None);
+            }
+        };
+        let due = carried::due(&message).unwrap_or(entry.tags_code);
+        if due > now {
+            let over = |level: DelayLevel| self.store.due(level.number(), now);
+            carried::carry(&mut message, due, over);
+            return Ok(Some(message));
+        }
+        let delivered = delivered(message);
         if delivered.is_none() {
             tracing::error!(%at, "a delayed message names no queue it belongs to and is not delivered");
         }
@@ -213,8 +284,8 @@ impl Schedule {
 }
 
 /// RocketMQ leaves the property text as it is: consumers see the level and the real queue in it.
-fn delivered(waited: StoredMessage) -> Option<Message> {
-    let mut message = waited.message;
+fn delivered(mut message: Message) -> Option<Message> {
+    carried::settle(&mut message);
     message.topic = Topic::stored(message.properties.get(properties::REAL_TOPIC)?).ok()?;
     message.queue = u32::try_from(message.properties.number(properties::REAL_QUEUE)?).ok()?;
     // A half message has no business in the schedule.
@@ -225,24 +296,35 @@ fn delivered(waited: StoredMessage) -> Option<Message> {
     (!half).then_some(message)
 }
 
+/// How far a level has come by the last record of it that is not damaged.
 async fn progress(store: &MessageStore, level: DelayLevel) -> Result<Option<QueueOffset>, Error> {
     let queue = progress_queue(level);
-    let Some(bounds) = store
-        .bounds(&queue)
-        .filter(|bounds| bounds.max > bounds.min)
-    else {
-        return Ok(None);
+    let bounds = store.bounds(&queue).unwrap_or_default();
+    for offset in (bounds.min.0..bounds.max.0).rev() {
+        let entry = store.entries(&queue, QueueOffset(offset), 1).await?.pop();
+        let Some(entry) = entry.filter(|entry| !entry.is_hole()) else {
+            continue;
+        };
+        match readable(store, entry.log_offset).await? {
+            Ok(record) => return Ok(progress_in(&record.body)),
+            Err(why) => {
+                let (at, level) = (entry.log_offset, level.number());
+                tracing::error!(%at, level, why, "how far the level has come was known better: messages may come twice");
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The message of a record, or why it is lost.
+async fn readable(store: &MessageStore, at: LogOffset) -> Result<Result<Message, String>, Error> {
+    let bytes = match store.record_at(at).await {
+        Ok(bytes) => bytes,
+        Err(store::Error::Corrupt { why, .. }) => return Ok(Err(why)),
+        Err(error) => return Err(error.into()),
     };
-    let Some(last) = store
-        .entries(&queue, QueueOffset(bounds.max.0 - 1), 1)
-        .await?
-        .pop()
-    else {
-        return Ok(None);
-    };
-    let bytes = store.record_at(last.log_offset).await?;
-    let body = record::decode(&bytes)?.message.body;
-    Ok(progress_in(&body))
+    let stored = record::decode(&bytes).map_err(|why| why.to_string());
+    Ok(stored.map(|stored| stored.message))
 }
 
 fn progress_in(body: &[u8]) -> Option<QueueOffset> {

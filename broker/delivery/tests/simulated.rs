@@ -13,11 +13,12 @@ use delivery::{
     EpochCommit, Epochs, Error, Failure, LongPolls, Publisher, QueueLocks, Retries, Schedule,
 };
 use metadata::{Durability, MemoryTables, Metadata};
-use model::{ConsumerGroup, Message, QueueId, QueueOffset, Topic, properties, record};
+use model::{ConsumerGroup, LogOffset, Message, QueueId, QueueOffset, Topic, properties, record};
 use runtime::{Rng, SimClock, SimDisk, Tasks};
-use store::{Flush, MessageStore, ReadLimit, Settings};
+use store::{Appended, Flush, MessageStore, ReadLimit, Settings};
 use tokio::task::LocalSet;
 
+const PROGRESS: &str = "rmq_sys_SCHEDULE_PROGRESS";
 const HOST: &str = "127.0.0.1:10911";
 
 fn seeds(default: u64) -> Vec<u64> {
@@ -75,9 +76,13 @@ impl World {
     }
 
     fn start(&self, name: &str) -> Life {
+        self.start_with(name, |_| ())
+    }
+
+    fn start_with(&self, name: &str, change: impl FnOnce(&mut Settings)) -> Life {
         let clock = self.clock.clock();
         let tasks = Tasks::simulated(clock.clone(), self.rng.split(name));
-        let settings = Settings {
+        let mut settings = Settings {
             segment_bytes: 16 << 10,
             flush: Flush::Sync,
             flush_interval_ms: 5,
@@ -87,6 +92,7 @@ impl World {
             retention_hours: 1_000_000,
             ..Settings::default()
         };
+        change(&mut settings);
         let (store, _) = MessageStore::open(
             PathBuf::from("/store"),
             settings,
@@ -366,6 +372,148 @@ impl store::Arrivals for Arrived {
     fn arrived(&self, queue: &QueueId, _: QueueOffset, _: i64) {
         self.schedule.arrived(queue);
     }
+
+    fn needs_below(&self, end: LogOffset) -> bool {
+        self.schedule.needs_below(end)
+    }
+}
+
+/// Milliseconds of the first levels.
+const LEVELS: [i64; 6] = [1_000, 5_000, 10_000, 30_000, 60_000, 120_000];
+
+const STEP: Duration = Duration::from_millis(250);
+/// By how much we may see a message too late or too early.
+const BLUR: i64 = 260;
+
+/// A delayed message that was acknowledged.
+struct Delayed {
+    level: i64,
+    at: LogOffset,
+    due: i64,
+    came: Option<i64>,
+}
+
+/// Delayed messages among others, in a log whose segments are deleted as soon as they may be.
+#[derive(Default)]
+struct Pressed {
+    sent: BTreeMap<String, Delayed>,
+    /// By offset in their queue: what was delivered.
+    delivered: BTreeMap<u64, String>,
+    /// Those whose segment was gone before they were due.
+    moved: usize,
+}
+
+impl Pressed {
+    async fn send(&mut self, world: &World, process: &Life, name: String) {
+        let level = world.rng.range(1..LEVELS.len() as u64 + 1) as i64;
+        let mut message = Message::new(queue("out").topic, 0, name.clone());
+        message.properties.set(properties::DELAY, level);
+        // It is not the sender's to say.
+        message.properties.set("MILLSTREAM_DUE", 1);
+        let sent = publish(world, process, message).await;
+        let due = world.clock.wall() + LEVELS[level as usize - 1];
+        let at = sent.log_offset;
+        let came = None;
+        let delayed = Delayed {
+            level,
+            at,
+            due,
+            came,
+        };
+        self.sent.insert(name, delayed);
+    }
+
+    /// Lets some time pass, and what is old go.
+    async fn step(&mut self, world: &World, process: &Life) {
+        world.clock.run(STEP).await;
+        let out = queue("out");
+        let bounds = process.store.bounds(&out).unwrap_or_default();
+        let limit = ReadLimit {
+            messages: 1_000,
+            bytes: 1 << 20,
+        };
+        let read = process
+            .store
+            .read(&out, bounds.min, limit, &store::Everything);
+        for bytes in &read.await.expect("it is read").records {
+            let stored = record::decode(bytes).expect("it decodes");
+            let body = String::from_utf8_lossy(&stored.message.body).into_owned();
+            let delayed = self.sent.get_mut(&body).expect("it was sent");
+            delayed.came.get_or_insert(world.clock.wall());
+            let level = stored.message.properties.number(properties::DELAY);
+            assert_eq!(level, Some(delayed.level), "as it was sent");
+            let known = self.delivered.insert(stored.queue_offset.0, body.clone());
+            assert!(known.is_none_or(|known| known == body));
+        }
+        if world.rng.chance(0.2) {
+            let store = process.store.clone();
+            let clean = tokio::task::spawn_local(async move { store.clean().await });
+            world.until(|| clean.is_finished()).await;
+            clean.await.expect("it ran").expect("it is cleaned");
+            let waiting = self.sent.values().filter(|one| one.came.is_none());
+            let (begin, _) = process.store.log_bounds();
+            let gone = waiting.filter(|one| one.at < begin).count();
+            self.moved = self.moved.max(gone);
+        }
+    }
+}
+
+async fn publish(world: &World, process: &Life, message: Message) -> Appended {
+    let publisher = process.publisher.clone();
+    let send = tokio::task::spawn_local(async move { publisher.publish(message).await });
+    world.until(|| send.is_finished()).await;
+    send.await.expect("it ran").expect("it is taken")
+}
+
+#[test]
+fn delayed_messages_outlive_the_segments_they_lie_in() {
+    for_each_seed(4, async |world| {
+        let mut pressed = Pressed::default();
+        let lives = world.rng.range(2..5);
+        for life in 0..lives {
+            let process = world.start_with(&format!("life {life}"), |settings| {
+                settings.retention_hours = 0;
+            });
+            let schedule = process.schedule(&world, LongPolls::default()).await;
+            schedule.start(&process.tasks);
+            let last = life + 1 == lives;
+            let steps = if last { 540 } else { world.rng.range(10..120) };
+            for step in 0..steps {
+                if step < 50 && world.rng.chance(0.3) {
+                    let name = format!("{life}.{step}");
+                    pressed.send(&world, &process, name).await;
+                }
+                if world.rng.chance(0.3) {
+                    let filler = Message::new(queue("fill").topic, 0, vec![b'x'; 4_000]);
+                    publish(&world, &process, filler).await;
+                }
+                pressed.step(&world, &process).await;
+            }
+            world.crash(process).await;
+        }
+        let mut delivered: Vec<_> = pressed.delivered.values().collect();
+        delivered.sort();
+        let sent: Vec<_> = pressed.sent.keys().collect();
+        assert_eq!(delivered, sent, "each comes, and once");
+        for (name, delayed) in &pressed.sent {
+            let (came, due) = (delayed.came.unwrap_or_default(), delayed.due);
+            assert!(
+                came + BLUR >= due,
+                "{name} was due at {due} and came at {came}"
+            );
+            // Of the last life: nothing stood still.
+            if name.starts_with(&format!("{}.", lives - 1)) {
+                assert!(
+                    came <= due + 1_000 + BLUR,
+                    "{name} was due at {due} and came at {came}"
+                );
+            }
+        }
+        assert!(
+            pressed.moved > 0,
+            "segments went before their messages were due"
+        );
+    });
 }
 
 #[test]
@@ -396,6 +544,50 @@ fn delayed_messages_that_together_outgrow_a_segment_all_arrive() {
         let length = |bodies: &[String]| bodies.iter().map(String::len).collect::<Vec<_>>();
         assert_eq!(length(&arrived), length(&sent));
         assert!(arrived == sent, "each is what was sent");
+        process.tasks.stop(Duration::from_secs(1)).await;
+    });
+}
+
+#[test]
+fn a_rotten_record_holds_up_no_delayed_message_but_its_own() {
+    for_each_seed(1, async |world| {
+        let life = |name| {
+            let cold = |settings: &mut Settings| settings.hot_bytes = 0;
+            world.start_with(name, cold)
+        };
+        let process = life("first");
+        let schedule = process.schedule(&world, LongPolls::default()).await;
+        schedule.start(&process.tasks);
+        let send = async |process: &Life, name: &'static str, level: i64| {
+            let mut message = Message::new(queue("out").topic, 0, name);
+            message.properties.set(properties::DELAY, level);
+            publish(&world, process, message).await.log_offset
+        };
+        send(&process, "early", 1).await;
+        world.clock.run(Duration::from_secs(2)).await;
+        let told = QueueId::new(Topic::stored(PROGRESS).expect("a topic"), 0);
+        let told = process.store.entries(&told, QueueOffset(0), 1).await;
+        let told = told.expect("it is read")[0].log_offset;
+        let rotten = send(&process, "rotten", 2).await;
+        send(&process, "late", 2).await;
+        // A checkpoint tells that all of it was there.
+        world.clock.run(Duration::from_secs(1)).await;
+        world.crash(process).await;
+        let log = PathBuf::from("/store/commitlog").join(format!("{:020}", 0));
+        for at in [told, rotten] {
+            let flipped = world.disk.flip_bit(&log, at.0 + 90, 3);
+            flipped.expect("the segment is there");
+        }
+        let process = life("second");
+        let schedule = process.schedule(&world, LongPolls::default()).await;
+        schedule.start(&process.tasks);
+        world.clock.run(Duration::from_secs(9)).await;
+        let came = process.bodies(&queue("out")).await;
+        assert_eq!(
+            came,
+            ["early", "early", "late"],
+            "how far it had come is lost"
+        );
         process.tasks.stop(Duration::from_secs(1)).await;
     });
 }

@@ -13,7 +13,7 @@ use delivery::{
     DelayLevel, Epochs, LongPolls, Publisher, Pulls, QueueLocks, Refused, Retries, Schedule,
 };
 use metadata::{Metadata, Permission, TopicConfig};
-use model::{QueueId, QueueOffset, Topic, UniqueKeys, system_topics};
+use model::{LogOffset, QueueId, QueueOffset, Topic, UniqueKeys, system_topics};
 use protocol::{Caller, Frame, Reply, RequestCode, ResponseCode};
 use runtime::{Net, Rng, Tasks};
 use store::MessageStore;
@@ -459,9 +459,12 @@ impl store::Arrivals for Arrivals {
         self.polls.arrived(queue, tags_code);
         self.schedule.arrived(queue);
     }
+
+    fn needs_below(&self, end: LogOffset) -> bool {
+        self.schedule.needs_below(end)
+    }
 }
 
-/// The topics every RocketMQ broker has from its first start on.
 /// Makes the topics anew that have messages and that the metadata has lost, with as many queues
 /// as have held any.
 fn recall_topics(store: &MessageStore, metadata: &Metadata) -> Result<(), Error> {

@@ -15,6 +15,8 @@ pub(crate) struct Health {
     /// What was written and not flushed may be lost, whatever a later flush says.
     unflushable: AtomicBool,
     full: Mutex<Option<Space>>,
+    /// The oldest segments go, whatever their age.
+    nearly_full: AtomicBool,
     closed: AtomicBool,
 }
 
@@ -47,6 +49,14 @@ impl Health {
         self.full.lock().is_some()
     }
 
+    pub(crate) fn set_nearly_full(&self, nearly: bool) {
+        self.nearly_full.store(nearly, Ordering::Release);
+    }
+
+    pub(crate) fn is_nearly_full(&self) -> bool {
+        self.nearly_full.load(Ordering::Acquire)
+    }
+
     /// Refuses every later write.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
@@ -62,8 +72,9 @@ impl Health {
             .map(|why| Error::ReadOnly { why: why.clone() })
     }
 
-    /// Refuses a write of `needed` bytes if the store takes none.
-    pub(crate) fn check(&self, needed: u64) -> Result<(), Error> {
+    /// Refuses a write of `needed` bytes if the store takes none, or none but what is written
+    /// `though_full` the disk is.
+    pub(crate) fn check(&self, needed: u64, though_full: bool) -> Result<(), Error> {
         if let Some(error) = self.read_only() {
             return Err(error);
         }
@@ -71,12 +82,12 @@ impl Health {
             return Err(Error::Closed);
         }
         match *self.full.lock() {
-            Some(Space { total, available }) => Err(Error::DiskFull {
+            Some(Space { total, available }) if !though_full => Err(Error::DiskFull {
                 needed,
                 available,
                 total,
             }),
-            None => Ok(()),
+            _ => Ok(()),
         }
     }
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 use crate::Error;
 use crate::store::Shared;
 
-/// Time between two looks at the disk and at what may be deleted.
+/// Time between two looks at the disk and at what may be deleted, and while the disk is nearly
+/// full: each of those takes one segment.
 const CLEAN_INTERVAL: Duration = Duration::from_secs(10);
+const NEARLY_FULL_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Shared {
     /// Starts what runs beside appends and reads.
@@ -83,7 +85,11 @@ async fn tick(shared: Arc<Shared>) {
             next_save = now + save;
         }
         if due.2 {
-            next_clean = now + CLEAN_INTERVAL;
+            next_clean = now
+                + match shared.health.is_nearly_full() {
+                    true => NEARLY_FULL_INTERVAL,
+                    false => CLEAN_INTERVAL,
+                };
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use model::{QueueId, QueueOffset};
+use model::{LogOffset, QueueId, QueueOffset};
 use smallvec::SmallVec;
 
 use crate::dispatch::KeyHashes;
@@ -21,6 +21,12 @@ pub trait Arrivals: Send + Sync {
     /// `queue` now ends at `end`; the new messages have this tags code. Neighbouring messages
     /// with the same code are told about once.
     fn arrived(&self, queue: &QueueId, end: QueueOffset, tags_code: i64);
+
+    /// Whether somebody still needs a record below `end`, where a segment ends that is to be
+    /// deleted. Who needs one has to see to it that it can go: the question comes again.
+    fn needs_below(&self, _end: LogOffset) -> bool {
+        false
+    }
 }
 
 pub(crate) struct Publisher {
@@ -58,6 +64,12 @@ impl Publisher {
 
     pub(crate) fn tell(&self, arrivals: Box<dyn Arrivals>) {
         self.arrivals.store(Some(Arc::new(arrivals)));
+    }
+
+    /// As [`Arrivals::needs_below`]; `None` while there is nobody to be asked.
+    pub(crate) fn needs_below(&self, end: LogOffset) -> Option<bool> {
+        let arrivals = self.arrivals.load();
+        arrivals.as_ref().map(|arrivals| arrivals.needs_below(end))
     }
 
     /// Takes records that were written. They are in the order of the log.

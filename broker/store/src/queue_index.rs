@@ -14,7 +14,7 @@ mod lookup;
 
 use std::sync::Arc;
 
-use model::{QueueId, Topic};
+use model::{QueueId, Topic, system_topics};
 use smallvec::SmallVec;
 
 pub(crate) use block::{Block, Fields, Link, Spine};
@@ -144,6 +144,15 @@ impl QueueIndex {
 
     /// In the order in which they lie in memory, as far as that can be: going through a million
     /// heads in any other waits for each.
+    /// Whether a queue of delayed messages begins below `end`.
+    pub(crate) fn is_delayed_below(&self, end: u64) -> bool {
+        let heads = self.heads.read();
+        let mut delayed = heads
+            .all()
+            .filter(|head| head.id.topic.as_str() == system_topics::SCHEDULE);
+        delayed.any(|head| head.with(|state| !state.is_empty() && state.min_at < end))
+    }
+
     pub(crate) fn all(&self) -> Vec<Arc<Head>> {
         let heads = self.heads.read();
         let mut all: Vec<&Arc<Head>> = heads.all().collect();

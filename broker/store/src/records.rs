@@ -17,6 +17,7 @@ pub struct Records {
     pub(crate) run: Run,
     /// One for each record.
     pub(crate) dispatches: Vec<Dispatch>,
+    pub(crate) though_full: bool,
 }
 
 impl Records {
@@ -25,6 +26,16 @@ impl Records {
         Self {
             run: Run::with_capacity(records, bytes + records * OVERHEAD),
             dispatches: Vec::with_capacity(records),
+            though_full: false,
+        }
+    }
+
+    /// They are taken, too, while the disk is too full for other records, as long as a segment
+    /// has room: for what lets others go.
+    pub fn though_full(self) -> Self {
+        Self {
+            though_full: true,
+            ..self
         }
     }
 

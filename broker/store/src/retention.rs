@@ -1,7 +1,7 @@
 //! Deletes the oldest segments: when their time is over, or when the disk fills up.
 
-use model::Timestamp;
 use model::record::{Frame, view};
+use model::{LogOffset, Timestamp};
 use runtime::Space;
 
 use crate::Error;
@@ -36,6 +36,7 @@ impl Shared {
             let segments = self.segments.all();
             if let [oldest, _, ..] = &segments[..]
                 && self.is_shown(oldest)
+                && !self.is_needed(oldest.end())
             {
                 tracing::warn!(?space, segment = ?oldest.path, "the disk is nearly full");
                 self.delete_below(oldest.end())?;
@@ -43,6 +44,7 @@ impl Shared {
                 space = self.space()?;
             }
         }
+        self.health.set_nearly_full(nearly_full(space));
         let refuse = u64::from(self.settings.refuse_percent);
         let limit = match self.health.is_full() {
             true => refuse.saturating_sub(HYSTERESIS_PERCENT),
@@ -57,6 +59,9 @@ impl Shared {
         let kept_ms = HOUR_MS.saturating_mul(self.settings.retention_hours as i64);
         let kept_from = self.clock.wall().saturating_sub(kept_ms);
         while let Some(end) = self.oldest_ended_before(kept_from)? {
+            if self.is_needed(end) {
+                break;
+            }
             self.delete_below(end)?;
         }
         Ok(())
@@ -89,6 +94,20 @@ impl Shared {
     /// after it has gone, and the next start would miss it.
     fn is_shown(&self, segment: &Segment) -> bool {
         segment.end() <= self.publisher.mark.visible()
+    }
+
+    /// Whether somebody needs a record below `end`, where a segment ends. Until somebody can be
+    /// asked, everything is needed that waits for its time.
+    fn is_needed(&self, end: u64) -> bool {
+        let asked = self.publisher.needs_below(LogOffset(end));
+        let needed = asked.unwrap_or_else(|| self.index.is_delayed_below(end));
+        if needed {
+            tracing::info!(
+                end,
+                "the oldest segment stays until its delayed messages have moved"
+            );
+        }
+        needed
     }
 
     /// Takes everything below `end`, where a segment begins, out of log and indexes.

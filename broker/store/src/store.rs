@@ -470,6 +470,11 @@ impl MessageStore {
         self.blocking("clean", move || shared.clean(true)).await
     }
 
+    /// When a message of a delay level is due that is stored at `stored`; `None` for level 0.
+    pub fn due(&self, level: u32, stored: i64) -> Option<i64> {
+        self.shared.settings.due(level.into(), stored)
+    }
+
     /// Where the log's files lie.
     pub fn log_folder(&self) -> &Path {
         &self.shared.layout.log
@@ -477,7 +482,7 @@ impl MessageStore {
 
     /// Why appends are refused at present, if they are.
     pub fn refusal(&self) -> Option<Error> {
-        self.shared.health.check(0).err()
+        self.shared.health.check(0, false).err()
     }
 
     pub fn stats(&self) -> Stats {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
-
-/// `USER_HZ`, which Linux has fixed for programs.
-const TICKS_A_SECOND: f64 = 100.0;
 
 /// Bytes of what the kernel counts at a device, whatever its blocks are.
 const SECTOR: u64 = 512;
@@ -15,7 +15,7 @@ const SECTOR: u64 = 512;
 /// Counters of one process. Memory is of the moment, all else since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
-    /// CPU seconds in user mode and in the kernel, in steps of 10 ms.
+    /// CPU seconds in user mode and in the kernel, of all its threads.
     pub cpu_seconds: f64,
     /// Bytes resident, and those of them that are not pages of files.
     pub resident_bytes: u64,
@@ -37,7 +37,7 @@ impl Usage {
         let status = read(process, "status")?;
         let (voluntary, involuntary) = switches(process)?;
         Ok(Usage {
-            cpu_seconds: cpu_seconds(&read(process, "stat")?)?,
+            cpu_seconds: cpu_seconds(process)?,
             resident_bytes: number(&status, "VmRSS:")? << 10,
             own_bytes: number(&status, "RssAnon:")? << 10,
             voluntary_switches: voluntary,
@@ -104,12 +104,12 @@ fn read(process: u32, name: &str) -> Result<String> {
     std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
 }
 
-fn cpu_seconds(stat: &str) -> Result<f64> {
-    // The name in parentheses may hold spaces; user and system time are fields 14 and 15.
-    let (_, fields) = stat.rsplit_once(") ").context("it has a name")?;
-    let mut fields = fields.split(' ').skip(11);
-    let mut ticks = || -> Result<f64> { Ok(fields.next().context("it is short")?.parse()?) };
-    Ok((ticks()? + ticks()?) / TICKS_A_SECOND)
+/// By the process's own clock: `/proc` counts in steps of 10 ms.
+fn cpu_seconds(process: u32) -> Result<f64> {
+    let clock = clock_getcpuclockid(Pid::from_raw(process.try_into()?));
+    let time = clock.and_then(clock_gettime);
+    let time = time.with_context(|| format!("process {process} has no clock"))?;
+    Ok(Duration::from(time).as_secs_f64())
 }
 
 fn switches(process: u32) -> Result<(u64, u64)> {
@@ -167,9 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_spaces_does_not_shift_the_times() {
-        let stat = "7 (a) b) S 1 1 1 0 -1 4 5 6 7 8 250 150 0 0 20 0 1";
-        assert_eq!(cpu_seconds(stat).expect("a whole line"), 4.0);
+    fn a_moment_of_work_is_seen() {
+        let own = || Usage::of(std::process::id()).expect("it runs").cpu_seconds;
+        let before = own();
+        let work = (0..200_000_u64).fold(before as u64, |sum, next| sum.rotate_left(1) ^ next);
+        assert!(std::hint::black_box(work) > 0);
+        let passed = own() - before;
+        assert!(passed > 0.0 && passed < 1.0, "{passed}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Seeds of a broker and its clients, with faults and without.
 //!
-//! `SIMULATION_SEED` repeats one seed, `SIMULATION_SEEDS` sets how many are tried of each kind,
-//! and with `SIMULATION_TRACE` every observation is printed.
+//! `SIMULATION_SEED` repeats one seed, `SIMULATION_SEEDS` sets how many are tried of each kind, both
+//! how many from that one on, and with `SIMULATION_TRACE` every observation is printed.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use simulation::{Outcome, Plan, run};
@@ -12,10 +12,11 @@ fn seeds(default: u64) -> Vec<u64> {
         let text = std::env::var(name).ok()?;
         Some(text.parse().expect("a seed is a number"))
     };
-    match number("SIMULATION_SEED") {
-        Some(seed) => vec![seed],
-        None => (0..number("SIMULATION_SEEDS").unwrap_or(default)).collect(),
-    }
+    let (first, count) = match (number("SIMULATION_SEED"), number("SIMULATION_SEEDS")) {
+        (Some(first), count) => (first, count.unwrap_or(1)),
+        (None, count) => (0, count.unwrap_or(default)),
+    };
+    (first..first + count).collect()
 }
 
 fn judged(seed: u64, plan: &Plan) -> Outcome {

@@ -6,7 +6,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 const USAGE: &str = "cargo xtask simulate [--seeds N] [--seed S]";
 
-/// Runs seeds of every kind: as many as `--seeds` says, or the one that `--seed` names.
+/// Runs seeds of every kind: as many as `--seeds` says, from the one on that `--seed` names, or that
+/// one alone.
 pub fn seeds(options: &[&str]) -> Result<()> {
     let mut command = Command::new("cargo");
     command.args(["test", "--workspace", "--test", "seeds"]);

@@ -34,6 +34,8 @@ pub(super) struct Batch {
     run: Run,
     /// Those of them that are placed and not among the pieces yet.
     placed: Range<usize>,
+    /// The open request is written though the disk is too full for others.
+    pub though_full: bool,
 }
 
 enum Piece {

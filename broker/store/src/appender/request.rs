@@ -31,6 +31,8 @@ pub(super) struct Request {
     /// One for each record of the run.
     pub members: Vec<Member>,
     pub bond: Bond,
+    /// They are written though the disk is too full for others.
+    pub though_full: bool,
     /// A topic that is deleted by the record.
     pub deletes: Option<Topic>,
     /// Whether the sender waits for the flush.
@@ -104,6 +106,7 @@ impl Request {
             run: records.run,
             members,
             bond,
+            though_full: records.though_full,
             deletes: None,
             waits,
             reply: None,

@@ -51,6 +51,7 @@ impl Work for Writer {
             let members = std::mem::take(&mut request.members);
             let answer = Answer::to(&mut request, members.len());
             batch.open(answer, std::mem::take(&mut request.run));
+            batch.though_full = request.though_full;
             batch.staged.reserve(members.len() + 1);
             let mut placed = true;
             if request.bond == Bond::Group && members.len() > 1 {
@@ -196,7 +197,7 @@ impl Writer {
         bytes: u64,
         own: &mut Option<Written>,
     ) -> Result<(), Error> {
-        self.health.check(bytes)?;
+        self.health.check(bytes, batch.though_full)?;
         let needed = bytes + BLANK;
         if tail.position + batch.bytes + needed <= tail.segment.end() {
             return Ok(());

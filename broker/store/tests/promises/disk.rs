@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use model::QueueOffset;
 use runtime::{DiskFailure, Faults, Open, Operation};
-use store::{Appended, Boundary, Error, Flush, ReadLimit, ReadStatus};
+use store::{Appended, Boundary, Error, Flush, ReadLimit, ReadStatus, Records};
 
 use crate::house::{House, ROOT, encode, message, queue};
 
@@ -72,6 +72,30 @@ async fn a_small_record_still_fits_when_the_disk_is_full() {
     while append(&house).await.is_ok() {}
     let small = house.store.append(encode(&message("t", 0, "small"))).await;
     assert!(small.is_ok(), "the segment in use has room");
+}
+
+#[tokio::test]
+async fn what_lets_others_go_is_taken_though_the_disk_is_too_full_for_them() {
+    let house = House::with(|settings| settings.refuse_percent = 40);
+    house.disk.set_capacity(Some(150 << 10));
+    append(&house).await.expect("nobody has looked yet");
+    house.store.clean().await.expect("it looks at the disk");
+    assert!(matches!(append(&house).await, Err(Error::DiskFull { .. })));
+    let records = || Records::from(encode(&message("t", 0, &"x".repeat(9_000))));
+    let refused = house.store.append_together(records()).await;
+    assert!(matches!(refused, Err(Error::DiskFull { .. })));
+    let mut taken = 0;
+    let refused = loop {
+        let pressing = records().though_full();
+        match house.store.append_together(pressing).await {
+            Ok(_) => taken += 1,
+            Err(error) => break error,
+        }
+    };
+    // Two segments have room, no third fits on the disk.
+    assert!((12..15).contains(&taken), "{taken}");
+    assert!(matches!(refused, Error::DiskFull { .. }), "{refused}");
+    assert!(matches!(append(&house).await, Err(Error::DiskFull { .. })));
 }
 
 #[tokio::test]

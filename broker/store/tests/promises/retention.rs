@@ -1,9 +1,12 @@
 //! What is deleted when, and what readers are told about it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use model::{IndexKey, Topic};
-use store::{ReadLimit, ReadStatus};
+use model::{IndexKey, LogOffset, QueueId, QueueOffset, Topic, properties, system_topics};
+use parking_lot::Mutex;
+use store::{Arrivals, ReadLimit, ReadStatus};
 
 use crate::house::{House, ROOT, message, queue};
 
@@ -56,6 +59,67 @@ async fn whole_segments_go_when_their_time_is_over() {
             .len(),
         1
     );
+}
+
+/// Says of every segment whether it is needed, and remembers which it was asked about.
+struct Asked {
+    needed: Arc<AtomicBool>,
+    ends: Arc<Mutex<Vec<u64>>>,
+}
+
+impl Arrivals for Asked {
+    fn arrived(&self, _: &QueueId, _: QueueOffset, _: i64) {}
+
+    fn needs_below(&self, end: LogOffset) -> bool {
+        self.ends.lock().push(end.0);
+        self.needed.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_its_time_keeps_its_segment_until_those_who_know_let_it_go() {
+    let house = House::with(|settings| settings.retention_hours = 10);
+    let mut waiting = message(system_topics::SCHEDULE, 17, "in two hours");
+    waiting.properties.set(properties::DELAY, 18);
+    house.append(&waiting).await;
+    for _ in 0..250 {
+        house.append(&message("t", 0, &"x".repeat(800))).await;
+    }
+    house.clock.advance(Duration::from_secs(99 * 3_600));
+    let begin = async || {
+        house.store.clean().await.expect("it cleans");
+        house.store.log_bounds().0.0
+    };
+    assert_eq!(begin().await, 0, "nobody can be asked yet");
+    let (needed, ends) = (Arc::new(AtomicBool::new(true)), Arc::default());
+    house.store.tell(Asked {
+        needed: Arc::clone(&needed),
+        ends: Arc::clone(&ends),
+    });
+    assert_eq!(begin().await, 0);
+    needed.store(false, Ordering::Relaxed);
+    assert_eq!(begin().await, 3 << 16, "all but the newest");
+    assert_eq!(*ends.lock(), [1 << 16, 1 << 16, 2 << 16, 3 << 16]);
+}
+
+#[tokio::test]
+async fn while_the_disk_is_nearly_full_a_segment_goes_every_second() {
+    let house = House::with(|settings| {
+        settings.retention_hours = 1_000;
+        settings.clean_percent = 40;
+    });
+    for _ in 0..600 {
+        house.append(&message("t", 0, &"x".repeat(800))).await;
+    }
+    let disk = house.store.stats().disk.expect("it has a size");
+    let used = disk.total - disk.available;
+    house.disk.set_capacity(Some(used + 30_000));
+    // Of its own accord the store looks at the disk every ten seconds.
+    for _ in 0..11 {
+        house.clock.run(Duration::from_secs(1)).await;
+    }
+    let begin = house.store.log_bounds().0.0;
+    assert_eq!(begin >> 16, 6, "until there is room");
 }
 
 #[tokio::test]

@@ -60,7 +60,6 @@ pub fn filters(report: &LoadReport) -> Measurement {
         let scanned = drained.scanned as f64;
         let seconds = cost.seconds.max(f64::MIN_POSITIVE);
         measurement.set(&format!("{filter}: scanned/s"), scanned / seconds);
-        // Its CPU is counted in steps of 10 ms.
         if let Some(broker) = cost.broker.filter(|broker| broker.cpu_seconds > 0.0) {
             let name = format!("{filter}: scanned/s and broker core");
             measurement.set(&name, scanned / broker.cpu_seconds);
