@@ -38,10 +38,10 @@ pub(crate) fn carry(message: &mut Message, due: i64, over: impl Fn(DelayLevel) -
 
 /// The message is as it was sent, whether it has moved or not.
 pub(crate) fn settle(message: &mut Message) {
-    if let Some(level) = message.properties.remove(LEVEL) {
+    if let Some(level) = message.properties.get(LEVEL).map(str::to_owned) {
         message.properties.set(properties::DELAY, level);
     }
-    message.properties.remove(DUE);
+    forget(message);
 }
 
 /// Takes away what a sender may say about this: it is not his to say.

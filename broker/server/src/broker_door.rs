@@ -484,6 +484,7 @@ fn recall_topics(store: &MessageStore, metadata: &Metadata) -> Result<(), Error>
     Ok(())
 }
 
+/// The topics every RocketMQ broker has from its first start on.
 fn make_system_topics(settings: &Settings, metadata: &Metadata) -> Result<(), Error> {
     let with = |queues: u32, permission: u32| TopicConfig {
         permission: Permission(permission),

@@ -142,8 +142,6 @@ impl QueueIndex {
         before - heads.len()
     }
 
-    /// In the order in which they lie in memory, as far as that can be: going through a million
-    /// heads in any other waits for each.
     /// Whether a queue of delayed messages begins below `end`.
     pub(crate) fn is_delayed_below(&self, end: u64) -> bool {
         let heads = self.heads.read();
@@ -153,6 +151,8 @@ impl QueueIndex {
         delayed.any(|head| head.with(|state| !state.is_empty() && state.min_at < end))
     }
 
+    /// In the order in which they lie in memory, as far as that can be: going through a million
+    /// heads in any other waits for each.
     pub(crate) fn all(&self) -> Vec<Arc<Head>> {
         let heads = self.heads.read();
         let mut all: Vec<&Arc<Head>> = heads.all().collect();

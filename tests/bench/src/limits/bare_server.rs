@@ -5,13 +5,13 @@
 //! after every flush: the flushes of the other probes follow each other at once.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::FileExt;
 
 use anyhow::Result;
 
-use super::network::with_peer;
+use super::network::{serve, with_peer};
 use crate::clock::now;
 
 /// Bytes of a request and of the record it becomes, and of an answer: those of a message of 1 KiB.
@@ -27,7 +27,7 @@ pub fn durable_requests(file: &File, near: Option<usize>, far: Option<usize>) ->
     with_peer(
         near,
         far,
-        move |stream| serve(stream, &file),
+        move |stream| answer(stream, &file),
         |mut stream| {
             let (request, mut answer) = ([1; REQUEST], [0; ANSWER]);
             let (before, mut sent) = (now(), 0);
@@ -41,17 +41,12 @@ pub fn durable_requests(file: &File, near: Option<usize>, far: Option<usize>) ->
     )
 }
 
-fn serve(mut stream: TcpStream, file: &File) -> Result<()> {
-    let mut request = [0; REQUEST];
+fn answer(stream: TcpStream, file: &File) -> Result<()> {
     let mut at = 0;
-    loop {
-        match stream.read_exact(&mut request) {
-            Err(why) if why.kind() == ErrorKind::UnexpectedEof => return Ok(()),
-            read => read?,
-        }
+    serve(stream, |request: [u8; REQUEST]| {
         file.write_all_at(&request, at)?;
         file.sync_data()?;
         at += REQUEST as u64;
-        stream.write_all(&[0; ANSWER])?;
-    }
+        Ok([0; ANSWER])
+    })
 }

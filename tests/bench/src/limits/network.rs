@@ -69,15 +69,23 @@ pub(super) fn with_peer(
     Ok(figure)
 }
 
-fn echo(mut stream: TcpStream) -> Result<()> {
-    let mut buffer = [0; SMALL];
+/// Answers each request of `REQUEST` bytes with what `work` makes of it, until there are no more.
+pub(super) fn serve<const REQUEST: usize, const ANSWER: usize>(
+    mut stream: TcpStream,
+    mut work: impl FnMut([u8; REQUEST]) -> Result<[u8; ANSWER]>,
+) -> Result<()> {
+    let mut request = [0; REQUEST];
     loop {
-        match stream.read_exact(&mut buffer) {
+        match stream.read_exact(&mut request) {
             Err(why) if why.kind() == ErrorKind::UnexpectedEof => return Ok(()),
             read => read?,
         }
-        stream.write_all(&buffer)?;
+        stream.write_all(&work(request)?)?;
     }
+}
+
+fn echo(stream: TcpStream) -> Result<()> {
+    serve::<SMALL, SMALL>(stream, Ok)
 }
 
 fn swallow(mut stream: TcpStream) -> Result<()> {
