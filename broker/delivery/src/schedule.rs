@@ -177,8 +177,10 @@ impl Schedule {
         let mut most = TOGETHER;
         loop {
             match self.deliver(level, most).await {
-                // Where segments are small, in smaller groups, down to one alone.
-                Err(Error::Store(store::Error::TooLarge { .. })) if most > 1 => most /= 2,
+                // Where there is little room, in smaller groups, down to one alone.
+                Err(Error::Store(
+                    store::Error::TooLarge { .. } | store::Error::DiskFull { .. },
+                )) if most > 1 => most /= 2,
                 delivered => return delivered,
             }
         }
@@ -211,11 +213,17 @@ impl Schedule {
                 place.at = Some(entry.log_offset);
                 break;
             }
+            match self.fate(&entry, now).await? {
+                Fate::Moves(message) => moved.push(message),
+                Fate::Lost => {}
+                Fate::Stays => {
+                    rest = Duration::from_millis((due - now).unsigned_abs());
+                    place.at = Some(entry.log_offset);
+                    break;
+                }
+            }
             place.next = entry.next();
             leave |= leaves;
-            if !entry.is_hole() {
-                moved.extend(self.moved(&entry, now).await?);
-            }
         }
         if place.next > next {
             self.append(level.level, moved, place.next, (most, leave))
@@ -258,29 +266,45 @@ impl Schedule {
         Ok(())
     }
 
-    /// What becomes of a waiting message: delivered as its consumers see it, or waiting at
-    /// another place if it is not due. `None` for a record that says not where it belongs.
-    async fn moved(&self, entry: &IndexEntry, now: i64) -> Result<Option<Message>, Error> {
+    async fn fate(&self, entry: &IndexEntry, now: i64) -> Result<Fate, Error> {
+        if entry.is_hole() {
+            return Ok(Fate::Lost);
+        }
         let at = entry.log_offset;
         let mut message = match readable(&self.store, at).await? {
             Ok(message) => message,
             Err(why) => {
                 tracing::error!(%at, why, "a delayed message is lost");
-                return Ok(None);
+                return Ok(Fate::Lost);
             }
         };
         let due = carried::due(&message).unwrap_or(entry.tags_code);
         if due > now {
             let over = |level: DelayLevel| self.store.due(level.number(), now);
             carried::carry(&mut message, due, over);
-            return Ok(Some(message));
+            let fits = self.publisher.encode_all(from_ref(&message)).is_ok();
+            return Ok(if fits {
+                Fate::Moves(message)
+            } else {
+                Fate::Stays
+            });
         }
         let delivered = delivered(message);
         if delivered.is_none() {
             tracing::error!(%at, "a delayed message names no queue it belongs to and is not delivered");
         }
-        Ok(delivered)
+        Ok(delivered.map_or(Fate::Lost, Fate::Moves))
     }
+}
+
+/// What becomes of a waiting message.
+enum Fate {
+    /// Delivered as its consumers see it, or waiting at another place if it is not due.
+    Moves(Message),
+    /// Its properties have no room to say when it is due: its segment waits with it.
+    Stays,
+    /// Unreadable, or it says not where it belongs.
+    Lost,
 }
 
 /// RocketMQ leaves the property text as it is: consumers see the level and the real queue in it.

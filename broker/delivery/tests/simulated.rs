@@ -516,6 +516,59 @@ fn delayed_messages_outlive_the_segments_they_lie_in() {
     });
 }
 
+/// The message whose properties are the longest that the broker takes.
+async fn longest(world: &World, process: &Life, name: &'static str, level: i64) -> Appended {
+    for size in (0..properties::TEXT_LIMIT).rev() {
+        let mut message = Message::new(queue("out").topic, 0, name);
+        message.properties.set(properties::DELAY, level);
+        message.properties.set("long", "x".repeat(size));
+        let publisher = process.publisher.clone();
+        let send = tokio::task::spawn_local(async move { publisher.publish(message).await });
+        world.until(|| send.is_finished()).await;
+        if let Ok(appended) = send.await.expect("it ran") {
+            return appended;
+        }
+    }
+    panic!("a message with short properties is taken");
+}
+
+#[test]
+fn a_message_with_no_room_to_say_when_it_is_due_stays_and_holds_up_none_before_it() {
+    for_each_seed(1, async |world| {
+        let process = world.start_with("life", |settings| {
+            settings.segment_bytes = 128 << 10;
+            settings.retention_hours = 0;
+        });
+        let schedule = process.schedule(&world, LongPolls::default()).await;
+        schedule.start(&process.tasks);
+        let mut short = Message::new(queue("out").topic, 0, "short");
+        short.properties.set(properties::DELAY, 3);
+        publish(&world, &process, short).await;
+        world.clock.run(Duration::from_secs(5)).await;
+        let at = longest(&world, &process, "long", 3).await.log_offset;
+        for _ in 0..80 {
+            let filler = Message::new(queue("fill").topic, 0, vec![b'x'; 4_000]);
+            publish(&world, &process, filler).await;
+        }
+        let mut came = BTreeMap::new();
+        for second in 0..15 {
+            for body in process.bodies(&queue("out")).await {
+                came.entry(body).or_insert(second);
+            }
+            let store = process.store.clone();
+            let clean = tokio::task::spawn_local(async move { store.clean().await });
+            world.until(|| clean.is_finished()).await;
+            clean.await.expect("it ran").expect("it is cleaned");
+            let gone = process.store.log_bounds().0 > at;
+            assert!(!gone || came.len() == 2, "it needs its segment: {came:?}");
+            world.clock.run(Duration::from_secs(1)).await;
+        }
+        assert!((5..7).contains(&came["short"]), "{came:?}");
+        assert!((10..12).contains(&came["long"]), "{came:?}");
+        process.tasks.stop(Duration::from_secs(1)).await;
+    });
+}
+
 #[test]
 fn delayed_messages_that_together_outgrow_a_segment_all_arrive() {
     for_each_seed(3, async |world| {

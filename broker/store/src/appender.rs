@@ -68,6 +68,9 @@ struct Writer {
 struct Tail {
     segment: Arc<Segment>,
     position: u64,
+    /// Up to where everybody's records go: the rest is for what makes room on a full disk, until
+    /// there is a segment to go on in.
+    free_to: u64,
     /// Where the segment's fresh space begins, of which a flush is dearer than of space that was
     /// written before. Nobody looks where nobody waits for a flush.
     fresh_from: u64,
@@ -120,6 +123,7 @@ impl Appender {
             seal: GroupSeal::new(nobody, Checksum::Record),
         };
         let tail = Tail {
+            free_to: write::free_to(&segment),
             segment,
             position,
             // What an earlier life has filled, nobody knows.

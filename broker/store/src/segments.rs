@@ -223,7 +223,21 @@ impl Segments {
         self.filled_to.load(Ordering::Acquire) != segment.end()
     }
 
+    /// Makes the segment after `last` unless there is one. May wait for the disk.
+    pub(crate) fn see_to_one_after(&self, last: &Segment) -> Result<(), Error> {
+        self.spare(last.end(), Spare::Ready).map(drop)
+    }
+
     fn take_spare(&self, start: u64) -> Result<Arc<Segment>, Error> {
+        self.spare(start, |_| Spare::None)
+    }
+
+    /// The spare that begins at `start`, made if need be; `leave` tells what is there afterwards.
+    fn spare(
+        &self,
+        start: u64,
+        leave: impl FnOnce(Arc<Segment>) -> Spare,
+    ) -> Result<Arc<Segment>, Error> {
         let mut spare = self.spare.lock();
         loop {
             match &mut *spare {
@@ -233,7 +247,7 @@ impl Segments {
                 }
                 Spare::Ready(segment) => {
                     let segment = segment.clone();
-                    *spare = Spare::None;
+                    *spare = leave(segment.clone());
                     return Ok(segment);
                 }
                 Spare::Failed { at, space } if self.clock.now() < *at + RETRY_AFTER => {

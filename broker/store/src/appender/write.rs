@@ -12,10 +12,15 @@ use super::{Tail, Writer};
 use crate::dispatch::KeyHashes;
 use crate::publisher::StagedRecord;
 use crate::queue_index::{Arrival, Unit};
+use crate::segment::Segment;
 use crate::{Error, Flush};
 
 /// Bytes a segment must have left behind its last record for the blank that ends it.
 pub(super) const BLANK: u64 = 8;
+/// Part of a segment after which the next one is prepared.
+const PREPARED: u64 = 4;
+/// Part of a segment that stays free for what makes room, while the next one cannot be made.
+const KEPT_FREE: u64 = 2;
 /// Fresh space becomes space that was written before in steps of so many bytes.
 const FILL: u64 = 256 << 10;
 
@@ -86,7 +91,7 @@ impl Work for Writer {
             }
         }
         let _ = self.commit(tail, &mut batch, own);
-        if tail.position - tail.segment.start > tail.segment.len / 4 {
+        if tail.position - tail.segment.start > tail.segment.len / PREPARED {
             self.segments.prepare_after(&tail.segment);
         }
         tail.position - before
@@ -199,7 +204,16 @@ impl Writer {
     ) -> Result<(), Error> {
         self.health.check(bytes, batch.though_full)?;
         let needed = bytes + BLANK;
-        if tail.position + batch.bytes + needed <= tail.segment.end() {
+        let end = tail.position + batch.bytes + needed;
+        if end <= tail.free_to {
+            return Ok(());
+        }
+        if end <= tail.segment.end() {
+            if !batch.though_full {
+                self.commit(tail, batch, own)?;
+                self.segments.see_to_one_after(&tail.segment)?;
+                tail.free_to = tail.segment.end();
+            }
             return Ok(());
         }
         let limit = self.settings.segment_bytes;
@@ -387,7 +401,13 @@ impl Writer {
             false => next.end(),
         };
         tail.position = next.start;
+        tail.free_to = free_to(&next);
         tail.segment = next;
         Ok(())
     }
+}
+
+/// Up to where everybody's records go in a segment that none follows yet.
+pub(super) fn free_to(segment: &Segment) -> u64 {
+    segment.end() - segment.len / KEPT_FREE
 }

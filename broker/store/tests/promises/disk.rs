@@ -99,6 +99,31 @@ async fn what_lets_others_go_is_taken_though_the_disk_is_too_full_for_them() {
 }
 
 #[tokio::test]
+async fn what_lets_others_go_finds_room_on_a_disk_without_any() {
+    let house = House::with(|settings| settings.clean_percent = 99);
+    let segment = house.settings.segment_bytes;
+    // Room for two segments, not for what is kept back or for a third.
+    house.disk.set_capacity(Some(2 * segment + (8 << 10)));
+    let refused = loop {
+        if let Err(error) = append(&house).await {
+            break error;
+        }
+    };
+    assert!(matches!(refused, Error::DiskFull { .. }), "{refused}");
+    let third = "x".repeat(segment as usize / 3);
+    let pressing = Records::from(encode(&message("t", 0, &third))).though_full();
+    let taken = house.store.append_together(pressing).await;
+    taken.expect("what is kept free in a segment is for this");
+    assert!(matches!(append(&house).await, Err(Error::DiskFull { .. })));
+    house.disk.set_capacity(None);
+    // Others go on where the segment was kept free.
+    house.clock.run(Duration::from_secs(2)).await;
+    let (_, end) = house.store.log_bounds();
+    append(&house).await.expect("there is room again");
+    assert!(end.0 < 2 * segment, "{end}");
+}
+
+#[tokio::test]
 async fn a_failed_write_is_refused_and_leaves_no_trace() {
     let house = House::new();
     append(&house).await.expect("the disk is sound");
