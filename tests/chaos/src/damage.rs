@@ -62,6 +62,7 @@ pub(crate) fn try_damage(
         folder: broker.place.folder.join("damaged"),
         address,
         advertised: None,
+        deletes: false,
     };
     std::fs::remove_dir_all(&place.folder).ok();
     copy(&broker.place.data(), &place.data())?;

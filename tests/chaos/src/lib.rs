@@ -10,6 +10,7 @@
 mod body;
 mod broker;
 mod damage;
+mod delays;
 mod full;
 mod java_load;
 mod nemesis;

@@ -124,7 +124,7 @@ impl Sender {
 }
 
 /// Whether an error says for certain that nothing was stored.
-fn was_not_stored(why: &Error) -> bool {
+pub(crate) fn was_not_stored(why: &Error) -> bool {
     match why {
         Error::Illegal { .. } | Error::NoRoute { .. } | Error::NoQueues { .. } => true,
         Error::Unsent { last, .. } => was_not_stored(last),

@@ -136,6 +136,7 @@ impl Reader {
                 message,
                 log: Some(stored.log_offset.0),
             });
+            recorder.came(message, stored.stored.0);
             recorder.add(Event::Finished {
                 group: READING,
                 message,
@@ -194,11 +195,14 @@ pub(crate) async fn drain(client: &Client, queue: &QueueId, recorder: &Recorder)
         for stored in &pulled.messages {
             let place = recorder.place(queue, stored.queue_offset.0);
             match number_of(&stored.message.body) {
-                Some(message) => recorder.add(Event::Drained {
-                    place,
-                    message,
-                    log: Some(stored.log_offset.0),
-                }),
+                Some(message) => {
+                    recorder.came(message, stored.stored.0);
+                    recorder.add(Event::Drained {
+                        place,
+                        message,
+                        log: Some(stored.log_offset.0),
+                    });
+                }
                 None => recorder.add(Event::Damaged { place }),
             }
         }

@@ -39,6 +39,8 @@ struct State {
     ended: i64,
     powerless: i64,
     acknowledged: HashMap<u64, Acknowledged>,
+    /// When messages that were sent to come later are due, in milliseconds since 1970.
+    due: HashMap<u64, i64>,
     /// Messages found at the end.
     drained: HashSet<u64>,
     /// Every loss of power, in milliseconds of the broker's life.
@@ -81,6 +83,7 @@ impl Recorder {
                     ended: 0,
                     powerless: 0,
                     acknowledged: HashMap::new(),
+                    due: HashMap::new(),
                     drained: HashSet::new(),
                     losses: Vec::new(),
                     counts: Counts::default(),
@@ -174,6 +177,34 @@ impl Recorder {
                 *first = Some(at);
             }
         });
+    }
+
+    /// A message is about to be sent that is not to come before `due`, in milliseconds since 1970.
+    pub fn is_due(&self, message: u64, due: i64) {
+        self.shared.state.lock().due.insert(message, due);
+    }
+
+    /// The broker took a message sent at `asked`, which is to come later.
+    pub fn promised(&self, asked: i64, message: u64) {
+        self.with(|state, now| {
+            if asked > state.powerless {
+                state.history.add(now, Event::Promised { message });
+            }
+        });
+    }
+
+    /// A message was put into its queue at `at`, in milliseconds since 1970: too early?
+    pub fn came(&self, message: u64, at: i64) {
+        self.with(|state, now| {
+            if let Some(due) = state.due.get(&message).copied() {
+                state.history.add(now, Event::Came { message, due, at });
+            }
+        });
+    }
+
+    /// A message that was promised and has not come.
+    pub fn awaited(&self) -> Option<u64> {
+        self.shared.state.lock().history.never_came().next()
     }
 
     /// A send was refused because there is no room.

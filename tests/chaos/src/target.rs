@@ -32,6 +32,9 @@ pub struct Place {
     pub address: String,
     /// Where clients are told to find the broker, if not at its own address.
     pub advertised: Option<String>,
+    /// Whether the oldest segments may go where there is no room: elsewhere a trial wants to find
+    /// again what it sent.
+    pub deletes: bool,
 }
 
 impl Place {
@@ -160,8 +163,10 @@ fn millstream(program: &PathBuf, place: &Place, flush: Flush) -> Command {
             .args(["--listen", &place.broker()])
             .args(["--advertise", &advertised])
             .args(["--name-server", &place.name_server()])
-            .args(["--segment-bytes", &SEGMENT_BYTES.to_string()])
-            .arg("--keep-all");
+            .args(["--segment-bytes", &SEGMENT_BYTES.to_string()]);
+        if !place.deletes {
+            command.arg("--keep-all");
+        }
         if flush == Flush::Sync {
             command.arg("--sync");
         }
@@ -172,7 +177,10 @@ fn millstream(program: &PathBuf, place: &Place, flush: Flush) -> Command {
     for setting in [
         format!("store.flush={flush}"),
         format!("store.segment-bytes={}KiB", SEGMENT_BYTES >> 10),
-        "store.clean-percent=100".to_owned(),
+        format!(
+            "store.clean-percent={}",
+            if place.deletes { 85 } else { 100 }
+        ),
         format!("nameserver.listen={}", place.name_server()),
         format!("broker.nameservers={}", place.name_server()),
         format!("broker.listen={}", place.broker()),

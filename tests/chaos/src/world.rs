@@ -1,7 +1,7 @@
 //! What a round stands on: a folder, a broker in it, whoever loads it, and what can be done to it.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use history::Event;
@@ -11,7 +11,7 @@ use runtime::Rng;
 use crate::broker::Broker;
 use crate::full::SmallDisk;
 use crate::java_load::JavaLoad;
-use crate::plan::{Nemesis, Plan};
+use crate::plan::{Flush, Nemesis, Plan};
 use crate::power::Overlay;
 use crate::proxy::Proxy;
 use crate::recorder::Recorder;
@@ -60,6 +60,7 @@ impl World {
             folder: folder.to_owned(),
             address: address(0),
             advertised: None,
+            deletes: ground == Ground::Small,
         };
         std::fs::create_dir_all(place.data())?;
         let overlay = match ground {
@@ -101,7 +102,10 @@ impl World {
             self.java = Some(JavaLoad::start(&names, &self.recorder, JAVA_THREADS)?);
         }
         if plan.clients.rust() {
-            self.rust = Some(RustLoad::start(&names, &self.recorder, rng)?);
+            // Asynchronous mode may lose with the power that one was delivered, and deliver it again.
+            let forgets = self.overlay.is_some() && plan.flush == Flush::Async;
+            let delayed = plan.target.is_ours() && !forgets;
+            self.rust = Some(RustLoad::start(&names, &self.recorder, rng, delayed)?);
         }
         let java = |world: &World| world.java.as_ref().map_or(u64::MAX, JavaLoad::acknowledged);
         let warm = |world: &World| java(world) > WARM_UP;
@@ -154,7 +158,7 @@ impl World {
     }
 
     /// Leaves no room, and sees that sends are refused with the numbers while reads and
-    /// acknowledgements of progress go on; then makes room.
+    /// acknowledgements of progress go on, until the oldest segment is deleted; then makes room.
     pub(crate) fn fill_up(&mut self, patience: Duration) -> Result<String> {
         let small = self.small.as_ref().context("the round can be full")?;
         let before = self.recorder.counts();
@@ -176,8 +180,21 @@ impl World {
             goes_on,
             "progress is not kept although only sends need room"
         );
+        let oldest = self.broker.segments().into_iter().next();
+        let begun = Instant::now();
+        while self.broker.segments().into_iter().next() == oldest {
+            ensure!(
+                begun.elapsed() < patience,
+                "the disk is full, and the oldest segment does not go\n{}",
+                self.broker.complaints().join("\n")
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
         small.free()?;
-        Ok(format!("full: {remark}"))
+        Ok(format!(
+            "full: {remark}; the oldest segment went after {:.1} s",
+            begun.elapsed().as_secs_f64()
+        ))
     }
 
     /// Tries a damaged copy of the data.

@@ -9,6 +9,10 @@ impl History {
         self.nothing_lost();
         self.only_suffixes_lost();
         self.all_delivered();
+        let never: Vec<u64> = self.never_came().collect();
+        for message in never {
+            self.breach("D12", format!("{message} was to come later and never came"));
+        }
         self.verdict
     }
 

@@ -39,6 +39,11 @@ pub enum Event {
         place: Place,
         log: Option<u64>,
     },
+    /// The broker took a message that was sent to come later, and is to deliver it, once.
+    Promised { message: u64 },
+    /// At the end, beside [`Drained`](Event::Drained): when a message that was sent to come at
+    /// `due` or later was put into its queue, both in milliseconds since 1970.
+    Came { message: u64, due: i64, at: i64 },
     /// The broker says that it did not and will not store the message.
     Refused { message: u64 },
     /// A reader of one queue begins at an offset.

@@ -28,6 +28,8 @@ pub struct History {
     /// Last acknowledged offset of every producer and queue.
     producers: HashMap<(u32, Queue), u64>,
     pub(crate) caught: Vec<(u32, Queue)>,
+    /// Messages that the broker is to deliver later, and when it said so.
+    promised: HashMap<u64, u64>,
     pub(crate) losses: Vec<Suffix>,
     pub(crate) verdict: Verdict,
 }
@@ -54,6 +56,7 @@ impl History {
             readers: HashMap::new(),
             producers: HashMap::new(),
             caught: Vec::new(),
+            promised: HashMap::new(),
             losses: Vec::new(),
             verdict: Verdict {
                 violations: Vec::new(),
@@ -124,6 +127,17 @@ impl History {
                 tally.acknowledged += 1;
                 self.acknowledged(message, place, log);
             }
+            Event::Promised { message } => {
+                tally.acknowledged += 1;
+                tally.delayed += 1;
+                if self.known(message, "the broker took") {
+                    self.promised.insert(message, at);
+                }
+            }
+            Event::Came { message, due, at } if at < due => {
+                self.breach("D12", format!("{message} came {} ms early", due - at));
+            }
+            Event::Came { .. } => {}
             Event::Refused { message } => {
                 tally.refused += 1;
                 if let Some(sent) = self.sent.get_mut(&message) {
@@ -414,6 +428,7 @@ impl History {
         self.losses.push(Suffix::default());
         let doubt = self.losses.len() as u32;
         let young = self.now.saturating_sub(flush_ms);
+        self.promised.retain(|_, since| *since < young);
         for queue in &mut self.queues {
             queue.max = 0;
             let young = |held: &&mut Held| held.doubt == 0 && held.since >= young;
@@ -447,6 +462,12 @@ impl History {
         for what in breaches {
             self.breach("D11", what);
         }
+    }
+
+    /// Messages that are to come later and have not come so far.
+    pub fn never_came(&self) -> impl Iterator<Item = u64> {
+        let promised = self.promised.keys().copied();
+        promised.filter(|message| self.sent[message].place.is_none())
     }
 
     fn name(&self, place: Place) -> String {

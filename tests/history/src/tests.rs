@@ -187,6 +187,23 @@ fn one_message_lies_at_one_offset_unless_it_was_sent_again() {
 }
 
 #[test]
+fn what_is_to_come_later_comes_once_and_never_early() {
+    let promised = || Told::new(KILLS).sent(1).add(Event::Promised { message: 1 });
+    let came = |at| Event::Came {
+        message: 1,
+        due: 1_000,
+        at,
+    };
+    promised().add(came(1_000)).holds(&[1]).breaks(&[]);
+    promised().add(came(999)).holds(&[1]).breaks(&["D12"]);
+    promised().add(Event::Killed).holds(&[]).breaks(&["D12"]);
+    promised().holds(&[1, 1]).breaks(&["D4"]);
+    let told = promised().after(500).add(Event::PowerLost);
+    told.holds(&[]).breaks(&["D12"]);
+    promised().add(Event::PowerLost).holds(&[]).breaks(&[]);
+}
+
+#[test]
 fn nothing_is_there_that_was_not_sent_or_was_refused() {
     Told::new(KILLS).read(0, 9).breaks(&["D2"]);
     let told = Told::new(KILLS).sent(1).add(Event::Refused { message: 1 });

@@ -15,6 +15,8 @@ pub struct Violation {
 pub struct Tally {
     pub sent: u64,
     pub acknowledged: u64,
+    /// Of the acknowledged, those that were to come later.
+    pub delayed: u64,
     pub refused: u64,
     pub read: u64,
     pub drained: u64,
@@ -42,9 +44,10 @@ impl fmt::Display for Tally {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             out,
-            "{} sent, {} acknowledged, {} refused, {} read along, {} finished, {} drained; {} kills, {} losses of power, which took {} messages",
+            "{} sent, {} acknowledged ({} to come later), {} refused, {} read along, {} finished, {} drained; {} kills, {} losses of power, which took {} messages",
             self.sent,
             self.acknowledged,
+            self.delayed,
             self.refused,
             self.read,
             self.finished,
