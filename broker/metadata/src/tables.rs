@@ -4,6 +4,7 @@
 //! crash what was not made durable, so that seeded runs meet the same losses.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -97,9 +98,13 @@ pub trait Tables: Send + Sync {
     fn entries(&self, table: Table) -> Result<Vec<Entry>, Error>;
 }
 
+/// Tells how much room there is where a folder lies.
+type Room = dyn Fn(&Path) -> io::Result<Space> + Send + Sync;
+
 /// Tables in a folder, by fjall. One process at a time may hold them.
 pub struct FjallTables {
     folder: PathBuf,
+    room: Box<Room>,
     database: Database,
     spaces: BTreeMap<Table, Keyspace>,
     /// Holds the number of the last copy.
@@ -119,6 +124,14 @@ const COPIED: &str = "copied";
 
 impl FjallTables {
     pub fn open(folder: &Path) -> Result<FjallTables, Error> {
+        FjallTables::open_where(folder, |folder| RealDisk.space(folder))
+    }
+
+    /// As [`open`](Self::open) where `room` tells how much room there is.
+    pub fn open_where(
+        folder: &Path,
+        room: impl Fn(&Path) -> io::Result<Space> + Send + Sync + 'static,
+    ) -> Result<FjallTables, Error> {
         let failed = |why: fjall::Error| match is_damage(&why) {
             true => Error::Damaged {
                 path: folder.to_owned(),
@@ -130,7 +143,7 @@ impl FjallTables {
             },
         };
         let disk = RealDisk;
-        let undurable = |why: std::io::Error| Error::Open {
+        let undurable = |why: io::Error| Error::Open {
             path: folder.to_owned(),
             why: format!("its folders cannot be made durable: {why}"),
         };
@@ -154,6 +167,7 @@ impl FjallTables {
         disk.fsync_dir(&folder.join(KEYSPACES)).map_err(undurable)?;
         Ok(FjallTables {
             folder: folder.to_owned(),
+            room: Box::new(room),
             database,
             spaces,
             copied,
@@ -218,7 +232,7 @@ impl FjallTables {
     /// Nothing is written on a disk that is nearly full: a write that fails half way leaves fjall
     /// unable to take another one until it is opened again, though there be room by then.
     fn require_room(&self) -> Result<(), Error> {
-        let space = RealDisk.space(&self.folder).map_err(|why| Error::Write {
+        let space = (self.room)(&self.folder).map_err(|why| Error::Write {
             doing: "asking for room",
             why: why.to_string(),
         })?;
@@ -245,9 +259,9 @@ fn is_damage(error: &fjall::Error) -> bool {
     }
     let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
     while let Some(inner) = cause {
-        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+        if let Some(io) = inner.downcast_ref::<io::Error>() {
             // A file that is missing, cut, or one that a new folder would not have.
-            use std::io::ErrorKind::*;
+            use io::ErrorKind::*;
             let wrong = [
                 AlreadyExists,
                 InvalidData,

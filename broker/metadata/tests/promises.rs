@@ -4,13 +4,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use metadata::{
-    Batch, Commit, Durability, FjallTables, GroupConfig, Import, Imported, MemoryTables, Metadata,
-    Table, Tables, TopicConfig,
+    Batch, Commit, Durability, Error, FjallTables, GroupConfig, Import, Imported, MemoryTables,
+    Metadata, Table, Tables, TopicConfig,
 };
 use model::{ConsumerGroup, LogOffset, QueueId, QueueOffset, Topic};
-use runtime::Rng;
+use runtime::{Rng, Space};
 
 fn topic(name: &str) -> Topic {
     Topic::parse(name).expect("the test's topic is valid")
@@ -113,6 +114,68 @@ fn an_administrators_change_survives_a_crash_and_an_unflushed_commit_does_not() 
         metadata.offsets.get("billing", &queue(0)),
         Some(QueueOffset(7))
     );
+}
+
+#[test]
+fn without_room_nothing_is_written_or_forgotten_and_all_goes_on_when_there_is_some() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let available = Arc::new(AtomicU64::new(u64::MAX));
+    let room = available.clone();
+    let tables = FjallTables::open_where(folder.path(), move |_| {
+        Ok(Space {
+            total: 1 << 40,
+            available: room.load(Ordering::Relaxed),
+        })
+    });
+    let metadata = Metadata::over(Arc::new(tables.expect("it opens"))).expect("it loads");
+    let put = |name| {
+        metadata
+            .topics
+            .put(topic(name), TopicConfig::with_queues(4))
+    };
+    let commit = |offset| {
+        let offsets = &metadata.offsets;
+        offsets.commit(&group("billing"), &queue(0), QueueOffset(offset))
+    };
+    put("orders").expect("there is room");
+    commit(7);
+    metadata.flush(Durability::Now).expect("there is room");
+
+    available.store(5_000, Ordering::Relaxed);
+    let refused = put("refused").expect_err("there is no room");
+    let said = refused.to_string();
+    assert!(
+        said.contains("5000 bytes are free, 16777216 are needed"),
+        "{said}"
+    );
+    assert!(
+        metadata.topics.get("refused").is_none(),
+        "it is not half there"
+    );
+    assert!(
+        metadata.topics.get("orders").is_some(),
+        "what is there is served"
+    );
+    // Consumers go on, and what they say is kept for better times.
+    assert_eq!(commit(9), Commit::Stored);
+    assert!(matches!(
+        metadata.flush(Durability::Now),
+        Err(Error::NoRoom { .. })
+    ));
+    let seen = metadata.offsets.get("billing", &queue(0));
+    assert_eq!(seen, Some(QueueOffset(9)));
+
+    available.store(u64::MAX, Ordering::Relaxed);
+    metadata
+        .flush(Durability::Now)
+        .expect("there is room again");
+    put("later").expect("there is room again");
+    drop(metadata);
+    let metadata = Metadata::open(folder.path()).expect("it opens again");
+    let seen = metadata.offsets.get("billing", &queue(0));
+    assert_eq!(seen, Some(QueueOffset(9)));
+    let there = ["orders", "refused", "later"].map(|name| metadata.topics.get(name).is_some());
+    assert_eq!(there, [true, false, true]);
 }
 
 #[test]
