@@ -23,7 +23,8 @@ use crate::{Error, Flush};
 
 /// Ends the name of a file that is not ready to be used.
 pub(crate) const UNREADY: &str = ".preparing";
-/// Bytes filled with zeros in one go.
+/// Bytes filled with zeros and flushed in one go. A flush of the log waits behind one of these:
+/// behind a gigabyte that was flushed at once it waited for half a second.
 const ZEROS: usize = 1 << 20;
 /// Time between two attempts to find room for a segment.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -365,6 +366,7 @@ impl Segments {
             }
             let bytes = zeros.len().min((self.segment_bytes - at) as usize);
             file.write_all_at(&zeros[..bytes], at)?;
+            file.fdatasync()?;
             at += bytes as u64;
         }
         Ok(true)
