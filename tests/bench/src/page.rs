@@ -20,6 +20,8 @@ those probed in the same run; what binds is the least of them. A disk takes long
 pause than for one of many in a row, so what one synchronous producer can have is probed with a server
 that does nothing but receive, write, flush and answer. Latency counts from the time a request was meant
 to be sent. A run in which one message was lost, came twice or out of order has no figures.
+
+Profiles, and what was tried where a goal is missed: [performance.md](performance.md).
 ";
 
 /// The whole page.

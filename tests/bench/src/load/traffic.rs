@@ -4,6 +4,9 @@ use std::os::fd::OwnedFd;
 
 use anyhow::{Result, ensure};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
+};
 
 use super::group::Group;
 use super::link::Link;
@@ -15,10 +18,15 @@ const PATIENCE: u64 = 20_000_000_000;
 /// Longest sleep while nothing is due, in ns.
 const NAP: u64 = 100_000_000;
 const EVENTS: usize = 128;
+/// What epoll calls the alarm; links have lower numbers.
+const ALARM: u64 = u64::MAX;
 
 /// The connections of a run. Producers come first, then groups.
 pub struct Traffic {
     epoll: OwnedFd,
+    /// Ends a sleep to the microsecond: epoll's own time-out is rounded up to a millisecond.
+    alarm: OwnedFd,
+    armed: bool,
     pub producers: Vec<Producer>,
     pub groups: Vec<Group>,
     /// Whose bytes the kernel did not take all of.
@@ -42,9 +50,13 @@ impl Traffic {
                 EventFlags::IN,
             )?;
         }
+        let alarm = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
+        epoll::add(&epoll, &alarm, EventData::new_u64(ALARM), EventFlags::IN)?;
         Ok(Traffic {
             blocked: vec![false; producers.len() + groups.len()],
             epoll,
+            alarm,
+            armed: false,
             producers,
             groups,
             events: Vec::with_capacity(EVENTS),
@@ -86,19 +98,22 @@ impl Traffic {
                 self.write(index)?;
             }
         }
-        let begun = now();
-        let sleep = due.map_or(NAP, |due| due.saturating_sub(begun).min(NAP));
+        let sleep = due.map_or(NAP, |due| due.saturating_sub(now()).min(NAP));
+        self.alarm_in(if due.is_some() { sleep } else { 0 })?;
         self.events.clear();
         let buffer = rustix::buffer::spare_capacity(&mut self.events);
         match epoll::wait(&self.epoll, buffer, Some(&timespec(sleep))) {
             Err(rustix::io::Errno::INTR) => return Ok(()),
             outcome => outcome?,
         };
-        if !self.events.is_empty() {
+        if self.events.iter().any(|event| event.data.u64() != ALARM) {
             self.last_event = now();
         }
         for at in 0..self.events.len() {
             let event = self.events[at];
+            if event.data.u64() == ALARM {
+                continue;
+            }
             let index = event.data.u64() as usize;
             let flags = event.flags;
             if flags.contains(EventFlags::OUT) {
@@ -108,6 +123,20 @@ impl Traffic {
                 self.read(index, answers)?;
             }
         }
+        Ok(())
+    }
+
+    /// Wakes the sleep that comes in so many ns; 0 is no alarm, and takes back one that rang.
+    fn alarm_in(&mut self, ns: u64) -> Result<()> {
+        if ns == 0 && !self.armed {
+            return Ok(());
+        }
+        self.armed = ns > 0;
+        let when = Itimerspec {
+            it_interval: timespec(0),
+            it_value: timespec(ns),
+        };
+        timerfd_settime(&self.alarm, TimerfdTimerFlags::empty(), &when)?;
         Ok(())
     }
 
