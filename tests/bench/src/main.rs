@@ -24,6 +24,8 @@ enum Command {
     Plan { plan: String },
     /// Runs workloads on ours and its peers in turn; see `cargo xtask bench --workload`.
     Run(Box<suite::Options>),
+    /// Writes the page of all workloads' newest results, and measures nothing.
+    Page { file: PathBuf },
     /// Probes what the machine allows.
     Limits {
         /// A folder on the filesystem that stores would use.
@@ -40,6 +42,7 @@ fn main() -> Result<()> {
             println!("{}", serde_json::to_string(&load::run(&plan)?)?);
         }
         Command::Run(options) => suite::run(&options)?,
+        Command::Page { file } => suite::page(&file)?,
         Command::Limits { folder } => {
             println!("{}", Limits::probe(&folder, Placement::Split)?.text());
         }

@@ -7,7 +7,7 @@ pub use options::Options;
 pub use stand::{Cell, Running, Stand, Work};
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ::peers::cache;
 use anyhow::{Context, Result, bail, ensure};
@@ -61,7 +61,7 @@ pub fn run(options: &Options) -> Result<()> {
     for (workload, cells) in chosen {
         let result = run_workload(options, workload, &cells, &peers)?;
         if options.record.is_some() {
-            result.keep(&options.results()?)?;
+            result.keep(&results_folder()?)?;
         }
         results.push(result);
     }
@@ -70,17 +70,23 @@ pub fn run(options: &Options) -> Result<()> {
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     if let Some(path) = &options.record {
-        write_page(&options.results()?, path)?;
+        page(path)?;
     }
     Ok(())
 }
 
+/// Where the newest result of each workload is kept.
+fn results_folder() -> Result<PathBuf> {
+    cache("bench/results")
+}
+
 /// Writes the page from the newest result of every workload.
-fn write_page(results: &Path, path: &Path) -> Result<()> {
+pub fn page(path: &Path) -> Result<()> {
+    let results = results_folder()?;
     let mut all = Vec::new();
     for workload in workloads::ALL {
         for placement in Placement::NAMES {
-            all.extend(WorkloadResult::read(results, workload.name, placement)?);
+            all.extend(WorkloadResult::read(&results, workload.name, placement)?);
         }
     }
     std::fs::write(path, page::text(&all))

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use peers::cache;
 
 use crate::contender::Kind;
 use crate::cores::Placement;
@@ -84,11 +83,6 @@ impl Options {
             everything || self.workload.iter().any(|name| name == workload.name)
         };
         Ok(workloads::ALL.iter().filter(chosen).collect())
-    }
-
-    /// Where the newest result of each workload is kept.
-    pub fn results(&self) -> Result<PathBuf> {
-        cache("bench/results")
     }
 
     /// As a person would type it.
