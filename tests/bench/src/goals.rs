@@ -58,11 +58,11 @@ const COPIES: &str = "copies: out of the page cache, into the reply, into the so
 const FLAT: &str =
     "nothing alone: kernel 31, copies 8, key index 5, checksums 5, none else above 4";
 const CLIENT: &str = "the client, which takes most of both cores";
-const STOPPED: &str = "the host, which stops all cores for milliseconds: see the probe of W4";
+const SLOWEST: &str = "no profile of the slowest thousandth yet";
 const MISSES: &str = "cache misses of a million heads, and saving all that changed";
 const COLD_PAGES: &str = "copies 44 of the broker's four fifths of a core, 32 out of cold pages";
-const STANDSTILL: &str =
-    "the host, which stops all cores when they and the disk are full: see its probe";
+const SHARED: &str =
+    "no profile of the wait yet; not the host (its probe): readers of cold pages share the core";
 const ENTRIES: &str = "nothing alone: kernel 25, allocation 16, index blocks 14";
 const RECORDS: &str = "copies 25, checksums 12, reading records 9, properties 6, none else above 4";
 
@@ -80,12 +80,12 @@ pub const GOALS: &[Goal] = &[
     goal("P4", "W1", ONE_SYNC, RATE, Test::OfLimitAtLeast(0.8)),
     goal("P4", "W1", MANY_SYNC, RATE, Test::OfLimitAtLeast(0.9)),
     goal("P4", "W1", MANY_SYNC, RATE, Test::RatioAtLeast(3.0)),
-    bound_by(STOPPED, goal("P5", "W3", STEADY, P50, Test::AtMost(150.0))),
-    bound_by(STOPPED, goal("P5", "W3", STEADY, P99, Test::AtMost(1_000.0))),
-    bound_by(STOPPED, goal("P5", "W3", STEADY, P999, Test::AtMost(5_000.0))),
+    bound_by(SLOWEST, goal("P5", "W3", STEADY, P50, Test::AtMost(150.0))),
+    bound_by(SLOWEST, goal("P5", "W3", STEADY, P99, Test::AtMost(1_000.0))),
+    bound_by(SLOWEST, goal("P5", "W3", STEADY, P999, Test::AtMost(5_000.0))),
     goal("P5", "W3", STEADY, P999, Test::RatioAtMost(0.2)),
     bound_by(COLD_PAGES, goal("P6", "W4", COLD, w4::OF_COLD, Test::AtLeast(0.8))),
-    bound_by(STANDSTILL, goal("P6", "W4", COLD, w4::OF_BASELINE, Test::AtMost(1.5))),
+    bound_by(SHARED, goal("P6", "W4", COLD, w4::OF_BASELINE, Test::AtMost(1.5))),
     bound_by(MISSES, goal("P7", "W5", "1000000 queues, evenly", w5::KEPT, Test::AtLeast(80.0))),
     goal("P7", "W5", "1000000 queues, evenly", w5::BYTES, Test::AtMost(400.0)),
     goal("P7", "W5", "1000000 queues, evenly", w5::RESTART, Test::AtMost(5.0)),
