@@ -303,7 +303,7 @@ enum Fate {
     Moves(Message),
     /// Its properties have no room to say when it is due: its segment waits with it.
     Stays,
-    /// Unreadable, or it says not where it belongs.
+    /// Nothing: there is none at its offset, or it is unreadable, or says not where it belongs.
     Lost,
 }
 

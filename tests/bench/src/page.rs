@@ -13,8 +13,8 @@ use crate::workloads::figures::{BROKER, GENERATOR, SHARE};
 const HEAD: &str = "\
 # Benchmarks
 
-Written by `cargo xtask bench --workload … --record docs/benchmarks.md`, and by nothing else. Every
-figure is the median of paired rounds: ours, then the peer, the same client on the same cores, probes
+Written by `cargo xtask bench --workload … --record docs/benchmarks.md`, or anew from what that measured
+by `mill-bench page docs/benchmarks.md`, and by nothing else. Every figure is the median of paired rounds: ours, then the peer, the same client on the same cores, probes
 before and after. A ratio is ours by theirs, in brackets the bootstrap's 95 % interval. The limits are
 those probed in the same run; what binds is the least of them. A disk takes longer for a flush after a
 pause than for one of many in a row, so what one synchronous producer can have is probed with a server
